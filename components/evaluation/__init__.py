@@ -1,0 +1,1 @@
+"""Scores without training: bits per byte, zero- to few-shot, with intervals."""

@@ -1,0 +1,1 @@
+"""The loss of a large run, forecast from small ones."""

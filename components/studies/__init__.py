@@ -1,0 +1,1 @@
+"""Ablations: effects over seeds with intervals and a verdict."""

@@ -1,0 +1,1 @@
+"""Byte-level BPE and the token stream that every training run reads."""

@@ -1,0 +1,1 @@
+"""Pre-training with Lightning on one token stream."""

@@ -1,0 +1,68 @@
+"""What every stage's entry point shares: its command line, one-line errors, exit status, and the tracked run."""
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from components.errors import InputError
+from flows import params, tracking
+
+S = TypeVar("S", bound=params.Sections)
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def execute(
+    main: Callable[[argparse.Namespace, S, tracking.Run], None],
+    sections: type[S],
+    options: Sequence[str],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse ``--option VALUE`` for each required option, load the sections, and run ``main`` inside a tracked run.
+
+    Every stage also takes ``--apply PLACE`` (repeatable: overrides at that place of params.yaml) and ``--seed N``.
+    Returns the exit status: 0 done, 2 bad input (one line on stderr says which), 130 interrupted.
+    """
+    args = _parse(main.__module__, options, argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        loaded = params.load(sections, args.apply)
+        with tracking.run(stage_name(main.__module__), args.apply, args.seed, loaded) as run:
+            main(args, loaded, run)
+    except InputError as error:
+        return _fail(str(error), EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing half-written is left, run the same command again to go on", EXIT_INTERRUPTED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _fail(f"no space left on the device while writing {error.filename or 'an output'}; free some and run again", 1)
+    return 0
+
+
+def stage_name(module: str) -> str:
+    """The stage's address as DVC knows it (``pretrain_ladder@r1-0``), or the module's name outside DVC."""
+    return os.environ.get("DVC_STAGE") or module.rpartition(".")[2]
+
+
+def _parse(module: str, options: Sequence[str], argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=sys.modules[module].__doc__)
+    for option in options:
+        parser.add_argument(f"--{option}", required=True)
+    parser.add_argument("--apply", action="append", default=[], metavar="PLACE", help="overrides in params.yaml to apply")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+def _interrupt(_signum: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    return status

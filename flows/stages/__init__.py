@@ -1,0 +1,1 @@
+"""Entry points of the DVC stages: each reads its parameters, calls components, writes what dvc.yaml names."""
