@@ -28,11 +28,13 @@ def execute(
     Every stage also takes ``--apply PLACE`` (repeatable: overrides at that place of params.yaml) and ``--seed N``.
     Returns the exit status: 0 done, 2 bad input (one line on stderr says which), 130 interrupted.
     """
-    args = _parse(main.__module__, options, argv)
+    module = module_name(main.__module__)
+    args = _parse(module, sys.modules[main.__module__].__doc__, options, argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         loaded = params.load(sections, args.apply)
-        with tracking.run(stage_name(main.__module__), args.apply, args.seed, loaded) as run:
+        inputs = [getattr(args, option.replace("-", "_")) for option in options]
+        with tracking.run(stage_name(module), args.apply, args.seed, loaded, inputs) as run:
             main(args, loaded, run)
     except InputError as error:
         return _fail(str(error), EXIT_BAD_INPUT)
@@ -45,13 +47,19 @@ def execute(
     return 0
 
 
+def module_name(name: str) -> str:
+    """The module's real name, also when ``python -m`` runs it under the name ``__main__``."""
+    spec = sys.modules[name].__spec__
+    return spec.name if spec else name
+
+
 def stage_name(module: str) -> str:
     """The stage's address as DVC knows it (``pretrain_ladder@r1-0``), or the module's name outside DVC."""
     return os.environ.get("DVC_STAGE") or module.rpartition(".")[2]
 
 
-def _parse(module: str, options: Sequence[str], argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=sys.modules[module].__doc__)
+def _parse(module: str, description: str | None, options: Sequence[str], argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     for option in options:
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("--apply", action="append", default=[], metavar="PLACE", help="overrides in params.yaml to apply")

@@ -1,0 +1,17 @@
+"""Shared by all tiers. Markers are declared in pyproject.toml; nothing here reaches the network."""
+
+import os
+
+import pytest
+
+from flows import quiet
+
+quiet.set_variables()
+
+
+@pytest.fixture(autouse=True)
+def _untracked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that does not ask for a store of its own tracks nothing, and no cell it starts believes it runs inside DVC."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "off")
+    for name in [name for name in os.environ if name.startswith("DVC_") and name != "DVC_NO_ANALYTICS"]:
+        monkeypatch.delenv(name)
