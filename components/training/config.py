@@ -28,6 +28,20 @@ class TrainingConfig(Frozen):
     adam_epsilon: float = Field(gt=0)
     grad_clip_norm: float = Field(gt=0)
     """Global norm (GPT-3: 1.0)."""
+    curve_points: int = Field(ge=1)
+    """How often in a run, evenly spaced, the held-out loss is measured for its curve."""
+    curve_tokens: int = Field(ge=1)
+    """Held-out tokens of such a measurement; the final one takes all."""
+
+    @property
+    def num_steps(self) -> int:
+        """Whole steps; what is left of ``train_tokens`` is less than a batch and is not read."""
+        return self.train_tokens // self.batch_tokens
+
+    @property
+    def tokens_seen(self) -> int:
+        """Tokens of those steps."""
+        return self.num_steps * self.batch_tokens
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:

@@ -1,0 +1,58 @@
+"""A quiet Lightning Trainer: what it would log, draw or save by itself is done by the caller's callbacks."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from components.training.config import ComputeConfig
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from torch.utils.data import DataLoader
+
+
+def prepare(compute: ComputeConfig, seed: int) -> None:
+    """Set threads and seed of this process, and on a CPU refuse operations whose result depends on timing."""
+    torch.set_num_threads(compute.threads)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(compute.accelerator == "cpu")  # on a GPU it would need a variable of the environment
+
+
+def build_trainer(compute: ComputeConfig, max_steps: int, callbacks: "Sequence[Callback]") -> "Trainer":
+    """A Trainer of one device that runs ``max_steps`` steps and does nothing else."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisement, no table of devices
+    from lightning.pytorch import Trainer
+
+    # Both are about loaders that hold one item a step and know no length: that is how data_order.py works.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    return Trainer(
+        accelerator=compute.accelerator,
+        devices=1,
+        precision=compute.precision,
+        max_steps=max_steps,
+        max_epochs=-1,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def fit(trainer: "Trainer", module: "LightningModule", batches: "DataLoader[Any]") -> None:
+    """``trainer.fit`` that lets Ctrl-C through as KeyboardInterrupt: Lightning would end the process with status 1."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, batches)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)

@@ -1,0 +1,29 @@
+"""Masked multi-head self-attention (GPT-1 section 4.1; Vaswani 2017 section 3.2)."""
+
+# Shapes: B batch, T positions, D d_model, H heads, K width of one head (D = H * K).
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.transformer.config import TransformerConfig
+
+
+class CausalSelfAttention(nn.Module):
+    """Attention in which position t reads positions 0..t only, scaled by 1/sqrt(K)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.dropout = config.dropout
+        self.query_key_value = nn.Linear(config.d_model, 3 * config.d_model)
+        self.projection = nn.Linear(config.d_model, config.d_model)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        batch, length, width = x_BTD.shape
+        heads = self.query_key_value(x_BTD).view(batch, length, 3, self.num_heads, width // self.num_heads)
+        q_BHTK, k_BHTK, v_BHTK = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        dropout = self.dropout if self.training else 0.0
+        y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+        y_BTD = y_BHTK.transpose(1, 2).reshape(batch, length, width)
+        return self.projection(y_BTD)  # type: ignore[no-any-return]
