@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from components.errors import InputError
-from flows import params, tracking
+from flows import light_imports, params, tracking
 
 S = TypeVar("S", bound=params.Sections)
 
@@ -31,6 +31,7 @@ def execute(
     module = module_name(main.__module__)
     args = _parse(module, sys.modules[main.__module__].__doc__, options, argv)
     signal.signal(signal.SIGTERM, _interrupt)
+    light_imports.install()
     try:
         loaded = params.load(sections, args.apply)
         inputs = [getattr(args, option.replace("-", "_")) for option in options]
