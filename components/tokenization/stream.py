@@ -96,7 +96,7 @@ def order_key(seed: int, epoch: int, document_id: str) -> bytes:
 
 def _split(documents: "pa.Table", split: str) -> list[Text]:
     columns = [documents.column(name).to_pylist() for name in ("id", "source", "split", "text")]
-    return [Text(id, source, text) for id, source, own, text in zip(*columns, strict=True) if own == split]
+    return [Text(id, source, text) for id, source, own, text in sorted(zip(*columns, strict=True)) if own == split]
 
 
 def _training_sample(texts: Sequence[Text], shares: Mapping[str, float], config: TokenizationConfig) -> list[str]:

@@ -16,7 +16,7 @@ from components.training.config import ComputeConfig, TrainingConfig
 from components.training.data_order import Steps
 from components.training.held_out import held_out_nats
 from components.training.lit_model import LitGPT
-from components.training.resume import load_state, save_state
+from components.training.resume import TrainingState, load_state, save_state
 from components.training.trainer import build_trainer, fit, prepare
 from components.transformer.accounting import num_parameters, num_parameters_non_embedding, train_flops
 from components.transformer.checkpoint import save_checkpoint
@@ -70,23 +70,23 @@ class Recorder(pl.Callback):
 
     def __init__(self, held_out: TokenStream, state: Path, on_row: Callable[[dict[str, float]], None]) -> None:
         self._held_out, self._state, self._on_row = held_out, state, on_row
-        self._optimizer_state: dict[str, Any] | None = None
+        self._saved: TrainingState | None = None
         self.rows: list[dict[str, float]] = []
         self.diverged = False
 
     def restore(self, module: LitGPT) -> None:
         """Go back to the saved state, if there is one."""
-        saved = load_state(self._state)
-        if saved is None:
-            return
-        module.model.load_state_dict(saved.model)
-        module.steps_done, self.rows, self._optimizer_state = saved.steps_done, saved.rows, saved.optimizer
-        torch.set_rng_state(saved.torch_rng)
+        self._saved = load_state(self._state)
+        if self._saved is not None:
+            module.model.load_state_dict(self._saved.model)
+            module.steps_done, self.rows = self._saved.steps_done, self._saved.rows
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The optimiser exists only now."""
-        if self._optimizer_state is not None:
-            trainer.optimizers[0].load_state_dict(self._optimizer_state)
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Before the first step: only now there is an optimiser, and the loader has drawn its own seed from torch's RNG."""
+        if self._saved is not None:
+            trainer.optimizers[0].load_state_dict(self._saved.optimizer)
+            torch.set_rng_state(self._saved.torch_rng)
+            self._saved = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Record the step; every now and then measure and save."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
     from torch.utils.data import DataLoader
 
+# Lightning 2.6 warns of its own use of torch, of loaders without worker processes, and of a GPU left alone on request.
+NOT_OURS = [r".*isinstance\(treespec, LeafSpec\).*", ".*does not have many workers.*", ".*GPU available but not used.*"]
+
 
 def prepare(compute: ComputeConfig, seed: int) -> None:
     """Set threads and seed of this process, and on a CPU refuse operations whose result depends on timing."""
@@ -27,9 +30,6 @@ def build_trainer(compute: ComputeConfig, max_steps: int, callbacks: "Sequence[C
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisement, no table of devices
     from lightning.pytorch import Trainer
 
-    # Both are about loaders that hold one item a step and know no length: that is how data_order.py works.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
     return Trainer(
         accelerator=compute.accelerator,
         devices=1,
@@ -49,7 +49,10 @@ def fit(trainer: "Trainer", module: "LightningModule", batches: "DataLoader[Any]
     """``trainer.fit`` that lets Ctrl-C through as KeyboardInterrupt: Lightning would end the process with status 1."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, batches)
+        with warnings.catch_warnings():
+            for message in NOT_OURS:
+                warnings.filterwarnings("ignore", message=message)
+            trainer.fit(module, batches)
     except SystemExit:
         if not trainer.interrupted:
             raise

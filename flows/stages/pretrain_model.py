@@ -1,0 +1,50 @@
+"""Train one GPT on the token stream: a rung of the ladder, the target, or a cell of a study."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from components.training.config import ComputeConfig, TrainingConfig
+from components.transformer.config import ModelConfig
+from flows import params, scratch, stage, tracking
+
+
+class Sections(params.Sections):
+    """What this stage reads of params.yaml."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    compute: ComputeConfig
+
+
+def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
+    """data/tokens -> a checkpoint folder with its curve, and its metrics."""
+    from components.artifacts import TokenShards, write_json
+    from components.training.pretrain import PretrainConfig, pretrain
+    from flows.progress import Progress
+
+    tokens, out = Path(args.tokens), Path(args.out)
+    code = [Path("components/transformer"), Path("components/training")]
+    state = scratch.state_file(stage.stage_name(__spec__.name), loaded, args.seed, [tokens / "manifest.json"], code)
+    if state.exists():
+        print(f"going on from {state.name}")
+    run.log_dataset("train", tokens)
+    config = PretrainConfig(loaded.model, loaded.training, loaded.compute)
+    with Progress(out.name, "tokens") as progress:
+
+        def show(row: dict[str, float]) -> None:
+            progress.update(int(row["tokens"]), loaded.training.tokens_seen, f"loss {row['loss_nats']:.3f}")
+            run.log_rows([row])
+
+        metrics = pretrain(TokenShards(tokens), config, args.seed, out, state, show)
+    write_json(Path(args.metrics), metrics)
+    run.log_metrics({name: value for name, value in metrics.items() if value is not None})
+    run.log_model(out)
+    if metrics["diverged"]:
+        print("diverged: the loss is not finite; recorded as an outcome")
+    else:
+        print(f"held-out loss {metrics['loss_nats']:.4f} nats per token, {metrics['bits_per_byte']:.4f} bits per byte")
+
+
+if __name__ == "__main__":
+    sys.exit(stage.execute(main, Sections, ["tokens", "out", "metrics"]))

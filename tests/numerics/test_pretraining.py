@@ -1,0 +1,91 @@
+"""A run learns, is the same twice, is the same when cut into micro-batches, and goes on bit for bit after a kill."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from components.artifacts import TokenShards
+from components.training.config import ComputeConfig
+from components.training.pretrain import PretrainConfig, Recorder, pretrain
+from components.transformer.checkpoint import load_checkpoint, weights_sha256
+from components.transformer.config import ModelConfig
+from tests.tiny_tokens import write_tiny_tokens
+from tests.unit.test_data_order import CONFIG as TRAINING
+
+MODEL = ModelConfig(context_length=16, num_layers=2, d_model=16, num_heads=2, norm_placement="pre", dropout=0.1)
+RUN = TRAINING.model_copy(update={"train_tokens": 1920, "batch_tokens": 64, "micro_batch_sequences": 2, "learning_rate": 0.01})
+
+
+def config(dropout: float = 0.1, **training: Any) -> PretrainConfig:
+    compute = ComputeConfig(accelerator="cpu", precision="32-true", threads=1)
+    return PretrainConfig(MODEL.model_copy(update={"dropout": dropout}), RUN.model_copy(update=training), compute)
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> TokenShards:
+    return write_tiny_tokens(tmp_path / "tokens")
+
+
+def run(
+    tokens: TokenShards, folder: Path, settings: PretrainConfig, seed: int = 0, on_row: Any = lambda row: None
+) -> tuple[dict[str, Any], str]:
+    metrics = pretrain(tokens, settings, seed, folder, folder.with_suffix(".state"), on_row)
+    return metrics, weights_sha256(load_checkpoint(folder))
+
+
+def test_learns_and_is_the_same_twice_and_another_seed_is_another_model(tokens: TokenShards, tmp_path: Path) -> None:
+    metrics, weights = run(tokens, tmp_path / "one", config())
+    assert metrics["loss_nats"] < 2.5  # ln 32 = 3.47
+    assert metrics["bits_per_byte"] == pytest.approx(metrics["loss_nats"] / 0.693147 * 239 / (4 * 59 * 3), rel=1e-3)
+    assert (metrics, weights) == run(tokens, tmp_path / "two", config())
+    assert run(tokens, tmp_path / "three", config(), seed=1)[1] != weights
+    curve = list(csv.DictReader((tmp_path / "one" / "curve.csv").read_text().splitlines()))
+    assert len(curve) == 30
+    assert [row["step"] for row in curve if row["val_loss_nats"]] == ["15", "30"]
+
+
+def test_micro_batches_add_up_to_the_batch(tokens: TokenShards, tmp_path: Path) -> None:
+    run(tokens, tmp_path / "whole", config(dropout=0.0, micro_batch_sequences=4, train_tokens=320))
+    run(tokens, tmp_path / "parts", config(dropout=0.0, micro_batch_sequences=1, train_tokens=320))
+    whole, parts = (load_checkpoint(tmp_path / name).state_dict() for name in ("whole", "parts"))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(parts[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("last_step", [10, 17])
+def test_an_interrupted_run_goes_on_bit_for_bit(
+    tokens: TokenShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_step: int
+) -> None:
+    monkeypatch.setattr("components.training.pretrain.SAVE_EVERY_STEPS", 5)
+    uninterrupted = run(tokens, tmp_path / "whole", config())
+
+    def interrupt(row: dict[str, float]) -> None:
+        if row["step"] == last_step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tokens, tmp_path / "cut", config(), on_row=interrupt)
+    assert not (tmp_path / "cut").exists()
+    assert (tmp_path / "cut.state").exists()
+    steps: list[float] = []
+    assert run(tokens, tmp_path / "cut", config(), on_row=lambda row: steps.append(row["step"])) == uninterrupted
+    assert steps[0] == (last_step - 1) // 5 * 5 + 1  # the row is told before the state of its step is saved
+    assert (tmp_path / "cut" / "curve.csv").read_bytes() == (tmp_path / "whole" / "curve.csv").read_bytes()
+    assert not (tmp_path / "cut.state").exists()
+
+
+def test_divergence_is_an_outcome(tokens: TokenShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Recorder.on_train_batch_end
+
+    def poison(self: Recorder, trainer: Any, module: Any, *rest: Any) -> None:
+        if module.steps_done == 3:
+            module.last_row["loss_nats"] = float("nan")
+        original(self, trainer, module, *rest)
+
+    monkeypatch.setattr(Recorder, "on_train_batch_end", poison)
+    metrics, _ = run(tokens, tmp_path / "out", config())
+    assert metrics["diverged"]
+    assert metrics["loss_nats"] is None

@@ -1,0 +1,132 @@
+"""The model against a literal re-write of the papers' formulas, and its counts against the published ones."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from components.transformer.accounting import flops_per_token, num_parameters
+from components.transformer.config import TransformerConfig
+from components.transformer.model import GPT, grow_vocabulary
+
+
+def tiny(norm_placement: str = "pre", **changes: object) -> TransformerConfig:
+    shape = {"context_length": 16, "num_layers": 2, "d_model": 12, "num_heads": 3, "dropout": 0.0, "vocab_size": 29}
+    return TransformerConfig.model_validate(shape | {"norm_placement": norm_placement} | changes)
+
+
+def literal_logits(model: GPT, tokens_T: Tensor) -> Tensor:
+    """One sequence, one head at a time, straight from the formulas: GPT-1 eq. 2, GPT-2 section 2.3."""
+    w, c = model.state_dict(), model.config
+    width, length = c.d_model // c.num_heads, len(tokens_T)
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        mean, variance = x.mean(-1, keepdim=True), x.var(-1, keepdim=True, correction=0)
+        return (x - mean) / torch.sqrt(variance + 1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    def attention(name: str, x: Tensor) -> Tensor:
+        q, k, v = (x @ w[f"{name}.query_key_value.weight"].T + w[f"{name}.query_key_value.bias"]).split(c.d_model, -1)
+        heads = []
+        for h in range(c.num_heads):
+            own = slice(h * width, (h + 1) * width)
+            scores = q[:, own] @ k[:, own].T / math.sqrt(width)
+            scores[torch.ones(length, length).triu(1).bool()] = -math.inf
+            heads.append(torch.softmax(scores, -1) @ v[:, own])
+        return torch.cat(heads, -1) @ w[f"{name}.projection.weight"].T + w[f"{name}.projection.bias"]
+
+    def feed_forward(name: str, x: Tensor) -> Tensor:
+        u = x @ w[f"{name}.expansion.weight"].T + w[f"{name}.expansion.bias"]
+        gelu = 0.5 * u * (1 + torch.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
+        return gelu @ w[f"{name}.projection.weight"].T + w[f"{name}.projection.bias"]
+
+    x = w["token_embedding.weight"][tokens_T] + w["position_embedding.weight"][:length]
+    for layer in range(c.num_layers):
+        b = f"blocks.{layer}"
+        if c.norm_placement == "pre":
+            x = x + attention(f"{b}.attention", norm(f"{b}.attention_norm", x))
+            x = x + feed_forward(f"{b}.feed_forward", norm(f"{b}.feed_forward_norm", x))
+        else:
+            x = norm(f"{b}.attention_norm", x + attention(f"{b}.attention", x))
+            x = norm(f"{b}.feed_forward_norm", x + feed_forward(f"{b}.feed_forward", x))
+    x = norm("final_norm", x) if c.norm_placement == "pre" else x
+    return x @ w["token_embedding.weight"].T
+
+
+@pytest.mark.parametrize("norm_placement", ["pre", "post"])
+def test_equals_a_literal_rewrite(norm_placement: str) -> None:
+    torch.manual_seed(1)
+    model = GPT(tiny(norm_placement)).double()
+    for parameter in model.parameters():  # biases and gains too must matter
+        torch.nn.init.normal_(parameter, std=0.3)
+    tokens = torch.randint(0, 29, (3, 11))
+    with torch.no_grad():
+        expected = torch.stack([literal_logits(model, row) for row in tokens]).float()
+        torch.testing.assert_close(model(tokens), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm_placement", ["pre", "post"])
+def test_no_position_sees_the_future(norm_placement: str) -> None:
+    torch.manual_seed(2)
+    model = GPT(tiny(norm_placement)).eval()
+    tokens = torch.randint(0, 29, (1, 12))
+    changed = tokens.clone()
+    changed[0, 7] = (changed[0, 7] + 1) % 29
+    before, after = model(tokens), model(changed)
+    assert torch.equal(before[:, :7], after[:, :7])
+    assert not torch.equal(before[:, 7], after[:, 7])
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "heads", "vocabulary", "context", "norm_placement", "published"),
+    [
+        (12, 768, 12, 40478, 512, "post", 116_534_784),  # GPT-1, sum of the released shapes
+        (12, 768, 12, 50257, 1024, "pre", 124_439_808),  # GPT-2, the four released models
+        (24, 1024, 16, 50257, 1024, "pre", 354_823_168),
+        (36, 1280, 20, 50257, 1024, "pre", 774_030_080),
+        (48, 1600, 25, 50257, 1024, "pre", 1_557_611_200),
+    ],
+)
+def test_published_parameter_counts(
+    layers: int, width: int, heads: int, vocabulary: int, context: int, norm_placement: str, published: int
+) -> None:
+    config = tiny(norm_placement, num_layers=layers, d_model=width, num_heads=heads, vocab_size=vocabulary, context_length=context)
+    with torch.device("meta"):
+        model = GPT(config)
+    assert num_parameters(config) == published == sum(p.numel() for p in model.parameters())
+
+
+def test_flops_equal_the_matrix_products_that_run() -> None:
+    config = tiny(context_length=16)
+    tokens = torch.randint(0, 29, (2, 16))
+    model = GPT(config)
+    # The counter knows the plain product of matrices; the fused attention kernel of the CPU it does not.
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(tokens)
+    assert 3 * counter.get_total_flops() == flops_per_token(config) * tokens.numel()
+
+
+def test_initial_loss_is_that_of_a_uniform_guess_and_residual_projections_are_scaled() -> None:
+    torch.manual_seed(0)
+    model = GPT(tiny(num_layers=8, d_model=48, num_heads=4, vocab_size=500))
+    tokens = torch.randint(0, 500, (8, 17))
+    loss = F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+    assert float(loss.detach()) == pytest.approx(math.log(500), abs=0.1)
+    spread = model.state_dict()["blocks.3.feed_forward.projection.weight"].std()
+    assert float(spread) == pytest.approx(0.02 / math.sqrt(16), rel=0.05)
+    assert model.state_dict()["blocks.3.feed_forward.projection.bias"].abs().max() == 0
+
+
+def test_new_tokens_leave_the_old_ones_alone() -> None:
+    torch.manual_seed(0)
+    model = GPT(tiny()).eval()
+    tokens = torch.randint(0, 29, (2, 9))
+    before = model(tokens)
+    grow_vocabulary(model, 3, torch.Generator().manual_seed(5))
+    after = model(tokens)
+    assert after.shape[-1] == 32
+    assert model.config.vocab_size == 32
+    torch.testing.assert_close(after[..., :29], before)
+    assert len(list(model.parameters())) == len(list(GPT(model.config).parameters()))

@@ -1,0 +1,55 @@
+"""Checkpoints come back bit for bit, and a damaged one is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.errors import InputError
+from components.transformer.checkpoint import load_checkpoint, load_config, save_checkpoint, weights_sha256
+from components.transformer.config import TransformerConfig
+from components.transformer.model import GPT
+
+CONFIG = TransformerConfig(context_length=8, num_layers=1, d_model=8, num_heads=2, norm_placement="post", dropout=0.1, vocab_size=11)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Path, GPT]:
+    torch.manual_seed(0)
+    model = GPT(CONFIG)
+    save_checkpoint(tmp_path, model)
+    return tmp_path, model
+
+
+def test_round_trip(saved: tuple[Path, GPT]) -> None:
+    path, model = saved
+    loaded = load_checkpoint(path)
+    assert load_config(path) == CONFIG
+    assert not loaded.training
+    assert weights_sha256(loaded) == weights_sha256(model)
+
+
+def test_the_hash_sees_one_changed_bit(saved: tuple[Path, GPT]) -> None:
+    _, model = saved
+    before = weights_sha256(model)
+    with torch.no_grad():
+        model.blocks[0].attention.projection.bias[0] += 1e-7  # type: ignore[union-attr, index, operator]
+    assert weights_sha256(model) != before
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_damaged_weights_are_refused(saved: tuple[Path, GPT], damage: str) -> None:
+    file = saved[0] / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    if damage == "remove":
+        file.unlink()
+    else:
+        data[-1] ^= 1
+        file.write_bytes(data[:-7] if damage == "truncate" else data)
+    with pytest.raises(InputError, match=r"model\.safetensors: missing or corrupt.*dvc repro"):
+        load_checkpoint(saved[0])
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not there"):
+        load_checkpoint(tmp_path)
