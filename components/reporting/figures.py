@@ -1,0 +1,204 @@
+"""The figures of the report, each from the results of one run."""
+
+import math
+from statistics import fmean
+from typing import Any
+
+from components.reporting import charts, svg
+from components.reporting.charts import Bar, Dot, DotRow, Line, Segment
+from components.reporting.results import Curve, Results, Scored
+from components.reporting.summary import ladder_rows
+from components.reporting.svg import WIDTH_PX, Axis, Figure
+from components.reporting.text import interval, large, percent, power, words
+
+RULE_COLOURS = {
+    "kept": "teal",
+    "quality": "orange",
+    "near_duplicate": "purple",
+    "exact_duplicate": "blue",
+    "reserved": "gold",
+    "too_short": "grey",
+    "too_large": "brown",
+    "not_utf8": "red",
+}
+COLOURS = ("blue", "orange", "teal", "purple", "gold", "red", "brown")
+METRIC_NAMES = {"loss_nats": "loss, nats per token"}
+CURVE_POINTS = 160
+TOKEN_TICKS = [m * 10**e for e in range(3, 14) for m in (1, 3)]
+
+
+def draw_figures(results: Results) -> dict[str, Figure]:
+    """Every figure under the name by which the page, and an artifact store, know it."""
+    figures = {
+        "bits_per_byte": bits_per_byte(results),
+        "kept": kept_by_rule(results),
+        "curves": loss_curves(results),
+        "scaling": scaling(results),
+        "finetune": finetune(results),
+        "few_shot": few_shot(results),
+    }
+    return figures | {f"study_{name}": study(results, name) for name in results.studies}
+
+
+def bits_per_byte(results: Results) -> Figure:
+    """The target beside a general-purpose compressor and the two simplest token models."""
+    values = results.evaluation.bits_per_byte
+    names = {"target": "this run's model", "xz": "xz -9", "bigram": "bigram of tokens", "unigram": "unigram of tokens"}
+    rows = [
+        Bar(name, getattr(values, key), f"{getattr(values, key):.3f}", "blue" if key == "target" else "grey") for key, name in names.items()
+    ]
+    return charts.bars("Bits per byte of held-out text, lower is better: " + ", ".join(f"{row.name} {row.note}" for row in rows), rows)
+
+
+def kept_by_rule(results: Results) -> Figure:
+    """For each source, the share of its documents that was kept, and of those each rule dropped."""
+    rules, rows = ["kept", *dropping_rules(results)], []
+    for name, source in results.corpus.sources.items():
+        counts = {"kept": source.kept, **source.dropped}
+        rows.append((name, [_segment(rule, counts[rule], source.read) for rule in rules if counts.get(rule)]))
+    kept = ", ".join(f"{name} {percent(source.kept / max(source.read, 1))}" for name, source in results.corpus.sources.items())
+    return charts.stacked_bars(f"Share of documents kept: {kept}", rows, [(_rule_colour(rule), words(rule)) for rule in rules])
+
+
+def dropping_rules(results: Results) -> list[str]:
+    """The rules that dropped something, in the order of ``RULE_COLOURS``, rules unknown to it last."""
+    found = {rule for source in results.corpus.sources.values() for rule, number in source.dropped.items() if number}
+    return [rule for rule in RULE_COLOURS if rule in found] + sorted(found - set(RULE_COLOURS))
+
+
+def prompted_tasks(results: Results) -> list[str]:
+    """Tasks of the prompt: choices first, then those whose answer is written freely, which have no chance level."""
+    few_shot = results.evaluation.few_shot
+    return sorted(few_shot, key=lambda task: (next(iter(few_shot[task].values())).chance == 0, task))
+
+
+def _rule_colour(rule: str) -> str:
+    return RULE_COLOURS.get(rule, "ink")
+
+
+def _segment(rule: str, number: int, read: int) -> Segment:
+    share = number / max(read, 1)
+    return Segment(words(rule), share, _rule_colour(rule), f"{words(rule)}: {number:,} documents, {percent(share)}")
+
+
+def loss_curves(results: Results) -> Figure:
+    """Training loss of every rung (its first seed) and the target; rings are held-out loss."""
+    rungs = [row["name"] for row in ladder_rows(results)[:-1]]
+    cells = {rung: next(cell for cell in results.curves if cell.rpartition("-")[0] == rung) for rung in rungs} | {"target": "target"}
+    lines = []
+    for name, cell in cells.items():
+        curve, css = results.curves[cell], "orange" if name == "target" else "blue thin"
+        held_out = [(float(tokens), loss) for tokens, loss in zip(curve.held_out_tokens, curve.held_out_loss_nats, strict=True)]
+        lines.append(Line(name, smooth(curve), held_out if name == "target" else held_out[-1:], css, True))
+    ticks = [(float(tick), large(tick, 1)) for tick in TOKEN_TICKS]
+    return charts.line_chart(
+        "Loss against tokens trained on, for the ladder and the target", lines, ticks, "tokens", "loss, nats per token"
+    )
+
+
+def smooth(curve: Curve) -> list[tuple[float, float]]:
+    """Means over stretches of equal ratio of tokens, at most ``CURVE_POINTS`` of them: every stretch reads alike on a log axis."""
+    first, last = curve.tokens[0], curve.tokens[-1]
+    stretch = math.log(last / first) / CURVE_POINTS if last > first else 1.0
+    groups: dict[int, list[tuple[int, float]]] = {}
+    for tokens, loss in zip(curve.tokens, curve.loss_nats, strict=True):
+        groups.setdefault(int(math.log(tokens / first) / stretch), []).append((tokens, loss))
+    return [(fmean(t for t, _ in group), fmean(loss for _, loss in group)) for group in groups.values()]
+
+
+def scaling(results: Results) -> Figure:
+    """Loss against compute, both logarithmic: every run of the ladder, the sealed law with its interval, and the outcome."""
+    runs = [cell for cells in results.ladder.values() for cell in cells] + [results.target]
+    curve = results.forecast.curve
+    losses = [run.loss_nats for run in runs] + [end for point in curve for end in (point.low, point.high)]
+    flops = [run.train_flops for run in runs]
+    x_axis = Axis(min(flops) / 1.5, max(flops) * 1.8, 44, WIDTH_PX - 12, log=True)
+    y_axis = Axis(min(losses) * 0.98, max(losses) * 1.04, 326, 52, log=True)
+    figure = Figure(_scaling_label(results), 374)
+    figure.add(
+        svg.left_axis(y_axis, 44, WIDTH_PX - 12, [(tick, f"{tick:g}") for tick in y_axis.ticks(6)], "held-out loss, nats per token"),
+        svg.bottom_axis(x_axis, 52, 326, [(tick, power(tick, 0)) for tick in x_axis.ticks()], "training compute, FLOP"),
+        svg.legend([("blue", "ladder"), ("purple", "sealed forecast and interval"), ("orange", "target")], 8, 2)[0],
+        *_sealed(results, x_axis, y_axis),
+    )
+    for row in ladder_rows(results)[:-1]:
+        x, y = x_axis.at(row["train_flops"]), y_axis.at(row["loss_nats"])
+        figure.add(svg.text(x + 8, y - 8, row["name"]))
+    for rung, cells in results.ladder.items():
+        notes = [(cell, f"{rung}: {cell.loss_nats:.3f}") for cell in cells]
+        figure.add(*(svg.mark("dot", x_axis.at(cell.train_flops), y_axis.at(cell.loss_nats), "blue", note) for cell, note in notes))
+    x, y = x_axis.at(results.target.train_flops), y_axis.at(results.target.loss_nats)
+    figure.add(
+        svg.mark("diamond", x, y, "orange", f"target: {results.target.loss_nats:.3f}"), svg.text(x - 12, y - 12, "target", class_="strong")
+    )
+    return figure
+
+
+def _sealed(results: Results, x_axis: Axis, y_axis: Axis) -> list[str]:
+    """The law as it was sealed, its band, and a bar at the target."""
+    curve = [(x_axis.at(point.train_flops), point) for point in results.forecast.curve]
+    upper, lower = [(x, y_axis.at(point.high)) for x, point in curve], [(x, y_axis.at(point.low)) for x, point in curve]
+    x, score = x_axis.at(results.target.train_flops), results.forecast_score
+    return [
+        svg.tag("polygon", class_="band purple", points=" ".join(f"{px:.1f},{py:.1f}" for px, py in upper + lower[::-1])),
+        svg.path([(px, y_axis.at(point.loss_nats)) for px, point in curve], "purple dashed"),
+        svg.tag("line", class_="whisker purple", x1=x, x2=x, y1=y_axis.at(score.high), y2=y_axis.at(score.low)),
+        svg.mark("ring", x, y_axis.at(score.loss_nats), "purple", f"forecast: {score.loss_nats:.3f} ({score.low:.3f} to {score.high:.3f})"),
+    ]
+
+
+def _scaling_label(results: Results) -> str:
+    score = results.forecast_score
+    return (
+        f"Loss against compute: forecast {score.loss_nats:.3f}, between {score.low:.3f} and {score.high:.3f}; "
+        f"the target reached {score.actual_loss_nats:.3f}"
+    )
+
+
+def finetune(results: Results) -> Figure:
+    """Pre-trained against scratch, with the majority class as a tick."""
+    rows = []
+    for task, pair in results.finetune.items():
+        arms = [("blue", "pre-trained", pair.pretrained), ("orange", "from scratch", pair.scratch)]
+        dots = [
+            Dot(arm.score, arm.low, arm.high, css, f"{name}: {arm.score:.3f} ({arm.low:.3f} to {arm.high:.3f})") for css, name, arm in arms
+        ]
+        rows.append(DotRow(words(task), dots, pair.pretrained.majority))
+    entries = [("blue", "pre-trained"), ("orange", "from scratch"), ("grey", "tick: majority class")]
+    metric = next(iter(results.finetune.values())).pretrained.metric
+    return charts.dot_rows("Fine-tuning scores with intervals", rows, entries, metric, (0.0, 1.0))
+
+
+def _score_dot(name: str, cell: Scored, css: str) -> Dot:
+    return Dot(cell.score, cell.low, cell.high, css, f"{name}: {cell.score:.3f} ({interval(cell.low, cell.high)})")
+
+
+def few_shot(results: Results) -> Figure:
+    """Scores by number of examples, with chance as a tick."""
+    shots = sorted({shots for by_shots in results.evaluation.few_shot.values() for shots in by_shots}, key=int)
+    css = {k: COLOURS[number % len(COLOURS)] for number, k in enumerate(shots)}
+    rows = []
+    for task in prompted_tasks(results):
+        by_shots = results.evaluation.few_shot[task]
+        dots = [_score_dot(f"K = {k}", cell, css[k]) for k, cell in sorted(by_shots.items(), key=lambda item: int(item[0]))]
+        rows.append(DotRow(words(task), dots, next(iter(by_shots.values())).chance))
+    entries = [(css[k], f"K = {k}") for k in shots] + [("grey", "tick: chance")]
+    return charts.dot_rows("Few-shot scores with intervals", rows, entries, "accuracy", (0.0, 1.0))
+
+
+def study(results: Results, name: str) -> Figure:
+    """Mean and interval of each arm over its seeds; the baseline is in grey, an arm that diverged stands empty."""
+    summary = results.studies[name].summary
+    rows = []
+    for arm, values in summary["arms"].items():
+        css = "grey" if arm == summary["baseline"] else "blue"
+        rows.append(DotRow(words(arm), [_arm_dot(words(arm), values, css)] if values["mean"] is not None else [], None))
+    title = f"{METRIC_NAMES.get(summary['metric'], words(summary['metric']))} ({summary['direction']} is better)"
+    return charts.dot_rows(f"Study {words(name)}: {summary['verdict']}", rows, [], title)
+
+
+def _arm_dot(arm: str, values: dict[str, Any], css: str) -> Dot:
+    mean = values["mean"]
+    if values["low"] is None:
+        return Dot(mean, mean, mean, css, f"{arm}: {mean:.4f} (one seed)")
+    return Dot(mean, values["low"], values["high"], css, f"{arm}: {mean:.4f} ({values['low']:.4f} to {values['high']:.4f})")

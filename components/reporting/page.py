@@ -1,0 +1,65 @@
+"""The report: one HTML page that needs no network and no other file."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from components.reporting import claims, figures, headline, svg, text
+from components.reporting.results import Results
+from components.reporting.summary import ladder_rows
+
+TEMPLATE = "page.html.jinja"
+
+
+def build_page(results: Results) -> str:
+    """The whole page. Text of documents, names and parameters are escaped by the template; only our own figures are markup."""
+    drawn = {name: Markup(figure.inline()) for name, figure in figures.draw_figures(results).items()}
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            results=results,
+            findings=headline.findings(results),
+            shortcomings=headline.shortcomings(results),
+            claims=claims.judge_claims(results),
+            ladder=ladder_rows(results),
+            figures=drawn,
+            figure_css=Markup(svg.FIGURE_CSS),
+            rules=figures.dropping_rules(results),
+            shots=_shots(results),
+            prompted=figures.prompted_tasks(results),
+            metric_names=figures.METRIC_NAMES,
+            differences=_differences(results),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "large": text.large,
+        "power": text.power,
+        "percent": text.percent,
+        "words": text.words,
+        "thousands": lambda value: f"{value:,}",
+        "fixed": lambda value, digits: f"{value:.{digits}f}",
+        "signed": text.signed,
+    }
+    return environment
+
+
+def _shots(results: Results) -> list[str]:
+    return sorted({shots for by_shots in results.evaluation.few_shot.values() for shots in by_shots}, key=int)
+
+
+def _differences(results: Results) -> dict[str, dict[str, Any]]:
+    """For each labelled task, pre-trained minus scratch with its interval."""
+    rows = {}
+    for task, pair in results.finetune.items():
+        low, high = claims.difference(pair.pretrained, pair.scratch)
+        rows[task] = {"gap": pair.pretrained.score - pair.scratch.score, "low": low, "high": high}
+    return rows

@@ -1,0 +1,285 @@
+"""Everything the report shows, typed: one record per metrics file, checked when it is read."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.artifacts import read_json
+from components.errors import InputError
+from components.studies.config import StudyConfig
+
+
+class Reading(BaseModel):
+    """Part of a metrics file. Keys that the report does not use are passed over, missing ones are an error."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+R = TypeVar("R", bound=Reading)
+
+
+class DocumentCounts(Reading):
+    """read = kept + dropped."""
+
+    read: int
+    kept: int
+    dropped: int
+
+
+class SourceCounts(Reading):
+    """What became of one source's documents; ``kept`` counts train and held-out ones, ``dropped`` is by rule."""
+
+    read: int
+    kept: int
+    held_out: int
+    dropped: dict[str, int]
+    chars_read: int
+    chars_kept: int
+
+
+class CorpusMetrics(Reading):
+    """metrics/corpus.json"""
+
+    documents: DocumentCounts
+    rules: dict[str, int]
+    sources: dict[str, SourceCounts]
+    quality: dict[str, Any]
+
+
+class SplitSize(Reading):
+    """Size of one split of the shards."""
+
+    tokens: int
+    bytes: int
+
+
+class MixtureShare(Reading):
+    """One source in the training stream; ``epochs`` = tokens_drawn / tokens_available."""
+
+    weight: float
+    tokens_available: int
+    tokens_drawn: int
+    epochs: float
+
+
+class TokensMetrics(Reading):
+    """metrics/tokens.json"""
+
+    vocab_size: int
+    train: SplitSize
+    held_out: SplitSize
+    bytes_per_token: float
+    sources: dict[str, MixtureShare]
+
+
+class TrainingMetrics(Reading):
+    """metrics/target.json and metrics/ladder/RUNG-SEED.json"""
+
+    loss_nats: float
+    bits_per_byte: float
+    train_flops: float
+    train_tokens: int
+    parameters: int
+    parameters_non_embedding: int
+    final_train_loss_nats: float
+
+
+class ForecastPoint(Reading):
+    """The sealed law and its interval at one amount of compute."""
+
+    train_flops: float
+    loss_nats: float
+    low: float
+    high: float
+
+
+class ExcludedRun(Reading):
+    """A run of the ladder that the forecast could not use."""
+
+    rung: str
+    seed: int
+    reason: str
+
+
+class ForecastMetrics(Reading):
+    """metrics/forecast.json: written and sealed before the target trains."""
+
+    loss_nats: float
+    low: float
+    high: float
+    confidence: float
+    form: str
+    excluded: list[ExcludedRun]
+    curve: list[ForecastPoint]
+    compute_ratio: float
+    seal: str
+
+
+class ForecastScore(Reading):
+    """metrics/forecast_score.json: the sealed forecast beside what the target reached; errors are forecast minus actual."""
+
+    loss_nats: float
+    low: float
+    high: float
+    actual_loss_nats: float
+    error_nats: float
+    relative_error: float
+    inside: bool
+    compute_ratio: float
+    seal: str
+
+
+class Scored(Reading):
+    """A score with its interval."""
+
+    score: float
+    low: float
+    high: float
+
+
+class FinetuneMetrics(Scored):
+    """metrics/finetune/TASK-INIT.json"""
+
+    task: str
+    transformation: str
+    metric: str
+    majority: float
+    train_items: int
+    test_items: int
+
+
+class ShotScore(Scored):
+    """Score of one task with one number of examples in the prompt."""
+
+    chance: float
+    items: int
+
+
+class BitsPerByte(Reading):
+    """Bits per byte of the same held-out text by four compressors."""
+
+    target: float
+    xz: float
+    unigram: float
+    bigram: float
+
+
+class EvaluationMetrics(Reading):
+    """metrics/evaluation.json"""
+
+    bits_per_byte: BitsPerByte
+    few_shot: dict[str, dict[str, ShotScore]]
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Loss over training: ``tokens`` and ``loss_nats`` of every step, and the points where the held-out loss was taken."""
+
+    tokens: list[int]
+    loss_nats: list[float]
+    held_out_tokens: list[int]
+    held_out_loss_nats: list[float]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One document and what became of it.
+
+    ``rule`` is "kept" or the rule that dropped it, ``score`` the quality classifier's, ``nearest_duplicate`` the kept
+    document that it repeats with that Jaccard similarity, ``excerpt`` the start of its text if it was kept.
+    """
+
+    id: str
+    source: str
+    rule: str
+    score: float | None
+    nearest_duplicate: str | None
+    jaccard: float | None
+    excerpt: str
+
+
+@dataclass(frozen=True)
+class FinetunePair:
+    """One labelled task, fine-tuned from the target's weights and from random ones."""
+
+    pretrained: FinetuneMetrics
+    scratch: FinetuneMetrics
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, its metric by arm and seed (None where training diverged), and what ``studies.effect.summarize`` makes of them."""
+
+    config: StudyConfig
+    values: dict[str, dict[int, float | None]]
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of one run.
+
+    ``ladder``: rung -> its cells in order of seed, without those that diverged. ``curves``: the same cells by name
+    (``r1-0``) and ``target``.
+    """
+
+    corpus: CorpusMetrics
+    origins: list[dict[str, Any]]
+    examples: list[Example]
+    tokens: TokensMetrics
+    ladder: dict[str, list[TrainingMetrics]]
+    target: TrainingMetrics
+    curves: dict[str, Curve]
+    forecast: ForecastMetrics
+    forecast_score: ForecastScore
+    finetune: dict[str, FinetunePair]
+    evaluation: EvaluationMetrics
+    studies: dict[str, Study]
+    confidence: float
+    parameters: dict[str, dict[str, Any]]
+    """Section -> key -> value of the target's parameters."""
+
+
+def read_record(path: Path, record: type[R]) -> R:
+    """Read one metrics file.
+
+    Raises:
+        InputError: the file is missing or damaged, or lacks a key that the report shows.
+    """
+    try:
+        return record.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {key}: {first['msg']}; delete it and run dvc repro") from None
+
+
+def read_curve(path: Path) -> Curve:
+    """Read a cell's ``curve.csv``; ``val_loss_nats`` is empty at most steps.
+
+    Raises:
+        InputError: the file is missing, or a row is not what the training writes.
+    """
+    curve = Curve([], [], [], [])
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                _add_row(curve, row)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; run the stage that makes it (dvc repro)") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: row {len(curve.tokens) + 2} is damaged ({error}); delete its folder and run dvc repro") from None
+    return curve
+
+
+def _add_row(curve: Curve, row: dict[str, str]) -> None:
+    tokens, loss, held_out = int(row["tokens"]), float(row["loss_nats"]), row["val_loss_nats"]
+    if held_out:
+        curve.held_out_loss_nats.append(float(held_out))
+        curve.held_out_tokens.append(tokens)
+    curve.loss_nats.append(loss)
+    curve.tokens.append(tokens)

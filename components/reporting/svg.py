@@ -1,0 +1,159 @@
+"""Small pieces of inline SVG: axes, marks, legends. Colours are classes of figure.css, so that light and dark both work.
+
+Drawn by hand rather than by a plotting library: the bytes depend on the numbers alone, text stays text in the reader's
+font, and a colour scheme is the page's business. All coordinates are pixels of the figure's own view box, y downwards.
+"""
+
+import math
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+WIDTH_PX = 560
+CHAR_PX = 6.3  # mean advance of the 12 px figure text
+LINE_PX = 18
+FIGURE_CSS = Path(__file__).with_name("figure.css").read_text(encoding="utf-8")
+
+
+def tag(name: str, content: str = "", **attributes: object) -> str:
+    """One element. ``content`` is markup; attribute values are escaped; ``class_`` and ``text_anchor`` become their SVG names."""
+    given = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(_value(value))}"' for key, value in attributes.items())
+    return f"<{name}{given}>{content}</{name}>" if content else f"<{name}{given}/>"
+
+
+def text(x: float, y: float, content: str, **attributes: object) -> str:
+    """A line of text; ``content`` is plain and is escaped here."""
+    return tag("text", escape(content), x=x, y=y, **attributes)
+
+
+def tooltip(content: str) -> str:
+    """What a pointer resting on the mark shows."""
+    return tag("title", escape(content))
+
+
+def _value(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing and the sentence that stands for it where it cannot be seen."""
+
+    label: str
+    height: float
+    parts: list[str] = field(default_factory=list)
+
+    def add(self, *parts: str) -> None:
+        """Draw on top of what is there."""
+        self.parts.extend(parts)
+
+    def inline(self) -> str:
+        """The element for an HTML page that holds ``FIGURE_CSS``."""
+        return self._element("")
+
+    def standalone(self) -> str:
+        """The text of an .svg file."""
+        return self._element(tag("style", FIGURE_CSS)) + "\n"
+
+    def _element(self, style: str) -> str:
+        return tag(
+            "svg",
+            style + "".join(self.parts),
+            xmlns="http://www.w3.org/2000/svg",
+            class_="figure",
+            viewBox=f"0 0 {WIDTH_PX} {self.height:.0f}",
+            role="img",
+            aria_label=self.label,
+        )
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Maps values in [low, high] to pixels in [start_px, end_px], evenly or by logarithm."""
+
+    low: float
+    high: float
+    start_px: float
+    end_px: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """Pixel of a value."""
+        low, high, value = (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
+        share = (value - low) / (high - low)
+        return self.start_px + share * (self.end_px - self.start_px)
+
+    def ticks(self, wanted: int = 5) -> list[float]:
+        """Round values inside the axis: decades (with 2 and 5 where there are few) of a wide logarithmic axis, else even steps."""
+        if self.log and self.high / self.low > 8:
+            return self._decades(wanted)
+        step = _round_step((self.high - self.low) / wanted)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(i * step, 10) for i in range(first, last + 1)]
+
+    def _decades(self, wanted: int) -> list[float]:
+        exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        for mantissas in ((1,), (1, 3), (1, 2, 5)):
+            found = [m * 10.0**e for e in exponents for m in mantissas if self.low <= m * 10.0**e <= self.high]
+            if len(found) >= min(wanted, 3):
+                break
+        return found
+
+
+def padded(values: list[float], share: float = 0.06) -> tuple[float, float]:
+    """Lowest and highest value with some room beyond both."""
+    low, high = min(values), max(values)
+    room = share * (high - low) or 0.1 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _round_step(raw: float) -> float:
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    return next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * 0.999)
+
+
+def bottom_axis(axis: Axis, top_px: float, bottom_px: float, labels: list[tuple[float, str]], title: str) -> str:
+    """Vertical grid lines with their labels below, and the axis title under them."""
+    parts = []
+    for value, label in labels:
+        x = axis.at(value)
+        parts.append(tag("line", class_="grid", x1=x, x2=x, y1=top_px, y2=bottom_px))
+        parts.append(text(x, bottom_px + 15, label, class_="tick", text_anchor="middle"))
+    middle = (axis.start_px + axis.end_px) / 2
+    return "".join(parts) + text(middle, bottom_px + 33, title, class_="axis", text_anchor="middle")
+
+
+def left_axis(axis: Axis, left_px: float, right_px: float, labels: list[tuple[float, str]], title: str) -> str:
+    """Horizontal grid lines with their labels on the left, and the axis title above them."""
+    parts = [text(left_px - 36, axis.end_px - 10, title, class_="axis")]
+    for value, label in labels:
+        y = axis.at(value)
+        parts.append(tag("line", class_="grid", x1=left_px, x2=right_px, y1=y, y2=y))
+        parts.append(text(left_px - 6, y + 4, label, class_="tick", text_anchor="end"))
+    return "".join(parts)
+
+
+def legend(entries: list[tuple[str, str]], left_px: float, top_px: float) -> tuple[str, float]:
+    """Swatches (class, name) wrapped to the figure's width; also returns the y below them."""
+    parts, x, y = [], left_px, top_px
+    for css, name in entries:
+        width = 18 + len(name) * CHAR_PX + 14
+        if x > left_px and x + width > WIDTH_PX:
+            x, y = left_px, y + LINE_PX
+        parts.append(tag("rect", class_=f"fill {css}", x=x, y=y, width=11, height=11, rx=2))
+        parts.append(text(x + 16, y + 10, name))
+        x += width
+    return "".join(parts), y + LINE_PX + 4
+
+
+def mark(shape: str, x: float, y: float, css: str, note: str) -> str:
+    """A point: ``dot``, ``ring`` or ``diamond``."""
+    if shape == "diamond":
+        points = f"{x:.1f},{y - 7:.1f} {x + 7:.1f},{y:.1f} {x:.1f},{y + 7:.1f} {x - 7:.1f},{y:.1f}"
+        return tag("polygon", tooltip(note), class_=f"fill {css}", points=points)
+    return tag("circle", tooltip(note), class_=f"{'ring' if shape == 'ring' else 'fill'} {css}", cx=x, cy=y, r=4.5)
+
+
+def path(points: list[tuple[float, float]], css: str) -> str:
+    """A line through points."""
+    return tag("polyline", class_=f"line {css}", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points))
