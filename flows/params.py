@@ -6,6 +6,7 @@ params.yaml itself (a rung of the ladder, an arm of a study) and named on the co
 """
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,14 +49,21 @@ def load(sections: type[S], apply: Sequence[str] = (), path: Path = PARAMS_FILE)
 def read_yaml(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """The file as plain dicts, read as DVC reads it (YAML 1.2, so ``1e-3`` is a number)."""
     try:
-        values = YAML(typ="safe", pure=True).load(path)
+        values = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InputError(f"{path}: not there; run from the top folder of the repository") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from None
     except YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds no sections; restore it with git checkout {path}")
     return values
+
+
+@functools.cache
+def _parse(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def lookup(values: Mapping[str, Any], place: str, path: Path = PARAMS_FILE) -> Any:

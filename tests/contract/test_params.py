@@ -1,0 +1,54 @@
+"""params.yaml against its types: as shipped it is right, and any slip is one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+from flows import schema
+
+SHIPPED = Path("params.yaml").read_text(encoding="utf-8")
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    assert SHIPPED.count(old) >= 1, f"the shipped file no longer holds {old!r}"
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+def test_the_shipped_file_is_right_and_every_override_applies() -> None:
+    whole = schema.check()
+    assert len(list(schema.cells(whole))) >= 1 + 5 + 2 + 2 + 2
+
+
+def test_every_study_has_three_seeds_and_a_baseline_among_its_arms() -> None:
+    for study in schema.check().studies.values():
+        assert len(study.seeds) >= 3
+        assert study.baseline in study.arms
+
+
+def test_weights_name_the_sources() -> None:
+    whole = schema.check()
+    assert set(whole.mixture.weights) == set(whole.sources)
+    assert sum(whole.mixture.weights.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  d_model:", "  d_modle:", "model.d_model is missing.*model.d_modle is not a known parameter"),
+        ("\nevaluation:", "\nevaluations:", "evaluations is not a known section"),
+        ("  learning_rate: 2.0e-3", "  learning_rate: fast", "training.learning_rate: Input should be a valid number.*'fast'"),
+        ("  num_heads: 4", "  num_heads: 5", "model: .*d_model .* is not divisible by num_heads 5"),
+        ("norm_placement: pre", "norm_placement: sandwich", "model.norm_placement: Input should be 'pre' or 'post'"),
+        ("{model.norm_placement: post}", "{model.norm_place: post}", "overrides model.norm_place, which is no parameter"),
+        ("{model.norm_placement: post}", "{model.norm_placement: 3}", "model.norm_placement: Input should be 'pre' or 'post'"),
+        ("{crawl: ", "{crawl: 1", "mixture.*sum"),
+        ("model: ", "model ", "not valid YAML"),
+    ],
+)
+def test_a_slip_is_one_line_that_names_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        schema.check(changed(tmp_path, old, new))
+    assert "\n" not in str(caught.value)
