@@ -1,1 +1,1 @@
-"""Scores without training: bits per byte, zero- to few-shot, with intervals."""
+"""What a trained model is worth: bits per byte beside simple compressors, and tasks it was never trained on."""

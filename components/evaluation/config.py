@@ -1,0 +1,43 @@
+"""How a trained model is measured."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from components.config import Frozen
+
+Normalization = Literal["sum", "per_token", "per_character", "unconditional"]
+"""What is compared between the candidate answers of one item (GPT-3 section 2.4), all from log P(answer | prompt):
+``sum`` as it is; ``per_token`` and ``per_character`` divided by the answer's length; ``unconditional`` less
+log P(answer | answer context), the answer context being the words right before the answer alone, such as "Answer:"."""
+
+
+class NormalizationConfig(Frozen):
+    """One choice for each transformation, made before the scores are seen."""
+
+    classification: Normalization
+    entailment: Normalization
+    similarity: Normalization
+    multiple_choice: Normalization
+
+
+class EvaluationConfig(Frozen):
+    """Few-shot tasks, baselines and intervals."""
+
+    seed: int
+    """Draws the test items and the demonstrations, each by a hash of (seed, task, item)."""
+    batch_sequences: int = Field(ge=1)
+    """Sequences per forward pass; changes no score but for the last bits of its log-probabilities."""
+    shots: list[int] = Field(min_length=1)
+    """Numbers K of demonstrations in a prompt (GPT-3: 0, 1, and 10 to 100 as the context allows)."""
+    items_per_task: int = Field(ge=1)
+    """Test items of each task, at most."""
+    max_answer_tokens: int = Field(ge=1)
+    """Longest free-form answer [tokens]; one that has not ended by then is cut there."""
+    normalization: NormalizationConfig
+    confidence: float = Field(gt=0, lt=1)
+    """Of the Clopper-Pearson interval of each score."""
+    xz_preset: int = Field(ge=0, le=9)
+    """Of the LZMA baseline; 9 is what ``xz -9`` does, with up to 674 MiB of memory."""
+    ngram_discount: float = Field(gt=0, lt=1)
+    """Count taken off every seen unigram and bigram and given to the shorter history (Kneser and Ney 1995; 0.75 is usual)."""

@@ -1,0 +1,142 @@
+"""One task, zero- to few-shot: prompts that fit the context, answers by likelihood or greedy decoding, a score with its interval."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.errors import InputError
+from components.evaluation.config import EvaluationConfig
+from components.evaluation.free_form import greedy_matches
+from components.evaluation.intervals import clopper_pearson
+from components.evaluation.prompts import DESCRIPTIONS, Demonstrations, Question, ask, draw_questions
+from components.evaluation.scoring import Continuation, continuation_logprobs, normalized
+from components.tasks.items import LabelledTask
+from components.tokenization.byte_pair import BytePairTokenizer
+from components.transformer.model import GPT
+
+Encode = Callable[[str], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model reads before it answers."""
+
+    tokens: tuple[int, ...]
+    shots_used: int
+    cut: bool
+    """The question alone was too long and lost its beginning."""
+
+
+def write_prompt(
+    encode: Encode, end_of_text: int, description: str, demonstrations: Sequence[Question], question: Question, room: int
+) -> Prompt:
+    """``<|endoftext|>``, where every training document begins, then description, demonstrations and question in at most ``room`` tokens.
+
+    Demonstrations that do not fit are dropped from the front.
+    """
+    kept = list(demonstrations)
+    while len(tokens := _tokens(encode, end_of_text, description, kept, question)) > room and kept:
+        kept.pop(0)
+    if len(tokens) <= room:
+        return Prompt(tokens, len(kept), cut=False)
+    return Prompt((end_of_text, *tokens[len(tokens) - room + 1 :]), 0, cut=True)
+
+
+def _tokens(encode: Encode, end_of_text: int, description: str, kept: Sequence[Question], question: Question) -> tuple[int, ...]:
+    pieces = [(other.separator, other.demonstration) for other in kept] + [(question.separator, question.context)]
+    if description:
+        pieces.insert(0, ("", description))
+    # Each piece is encoded with the newlines before it, as the tokenizer would cut the whole text.
+    texts = [pieces[0][1], *(separator + text for separator, text in pieces[1:])]
+    return (end_of_text, *(token for text in texts for token in encode(text)))
+
+
+def few_shot_scores(
+    config: EvaluationConfig, model: GPT, tokenizer: BytePairTokenizer, task: LabelledTask
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """For each number of shots, one after the other: share of right answers (score), its interval (low, high), the share
+    that guessing reaches (chance), items, mean_shots_used, and items_cut (questions too long for the context).
+
+    Raises:
+        InputError: the task has no test items, or a candidate answer is longer than the context.
+    """
+    if not task.test:
+        raise InputError(f"task {task.name} has no test items; raise its size in params.yaml and run dvc repro derive_tasks")
+    questions = draw_questions(config.seed, task.name, [ask(task, item) for item in task.test], config.items_per_task)
+    pool = Demonstrations(config.seed, task.name, [ask(task, item) for item in task.train])
+    exam = _Exam(config, model, tokenizer, task)
+    for shots in config.shots:
+        yield shots, exam.score(questions, [pool.draw(question, shots) for question in questions])
+
+
+class _Exam:
+    """A model before one task."""
+
+    def __init__(self, config: EvaluationConfig, model: GPT, tokenizer: BytePairTokenizer, task: LabelledTask) -> None:
+        self.config, self.model, self.tokenizer, self.task = config, model, tokenizer, task
+        self.encode: Encode = functools.cache(lambda text: tuple(tokenizer.encode(text)))
+
+    def score(self, questions: Sequence[Question], demonstrations: Sequence[Sequence[Question]]) -> dict[str, Any]:
+        free_form = self.task.transformation == "free_form"
+        prompts = [self._prompt(question, drawn) for question, drawn in zip(questions, demonstrations, strict=True)]
+        right = self._right_free_form(questions, prompts) if free_form else self._right_choices(questions, prompts)
+        low, high = clopper_pearson(sum(right), len(right), self.config.confidence)
+        return {
+            "score": sum(right) / len(right),
+            "low": low,
+            "high": high,
+            "chance": 0.0 if free_form else float(np.mean([1 / len(question.answers) for question in questions])),
+            "items": len(right),
+            "mean_shots_used": float(np.mean([prompt.shots_used for prompt in prompts])),
+            "items_cut": sum(prompt.cut for prompt in prompts),
+        }
+
+    def _prompt(self, question: Question, drawn: Sequence[Question]) -> Prompt:
+        """The same demonstrations for all candidates: there must be room for the longest, but for its last token."""
+        if self.task.transformation == "free_form":
+            longest = self.config.max_answer_tokens
+        else:
+            longest = max(len(self.encode(answer)) for answer in question.answers)
+        room = self.model.config.context_length - longest + 1
+        if room < 1:
+            raise InputError(
+                f"task {self.task.name}: an answer of {longest} tokens exceeds model.context_length {self.model.config.context_length}; "
+                "raise it, or lower evaluation.max_answer_tokens or the task's max_chars"
+            )
+        description = DESCRIPTIONS.get(self.task.name, "")
+        return write_prompt(self.encode, self.tokenizer.end_of_text, description, drawn, question, room)
+
+    def _right_free_form(self, questions: Sequence[Question], prompts: Sequence[Prompt]) -> list[bool]:
+        targets = [question.answers[question.right] for question in questions]
+        tokens = [prompt.tokens for prompt in prompts]
+        return greedy_matches(self.model, self.tokenizer, tokens, targets, self.config.max_answer_tokens, self.config.batch_sequences)
+
+    def _right_choices(self, questions: Sequence[Question], prompts: Sequence[Prompt]) -> list[bool]:
+        normalization = getattr(self.config.normalization, self.task.transformation)
+        given = self._logprobs([prompt.tokens for prompt in prompts], questions)
+        alone = [np.zeros(len(question.answers)) for question in questions]
+        if normalization == "unconditional":
+            alone = self._logprobs(
+                [(self.tokenizer.end_of_text, *self.encode(question.answer_context)) for question in questions], questions
+            )
+        right = []
+        for question, given_A, alone_A in zip(questions, given, alone, strict=True):
+            scores = [
+                normalized(logprob, answer, len(self.encode(answer)), unconditional, normalization)
+                for answer, logprob, unconditional in zip(question.answers, given_A, alone_A, strict=True)
+            ]
+            right.append(int(np.argmax(scores)) == question.right)
+        return right
+
+    def _logprobs(self, prompts: Sequence[tuple[int, ...]], questions: Sequence[Question]) -> list[np.ndarray]:
+        """For each question, log P of each of its answers."""
+        continuations = [
+            Continuation(prompt, self.encode(answer))
+            for prompt, question in zip(prompts, questions, strict=True)
+            for answer in question.answers
+        ]
+        logprobs = continuation_logprobs(self.model, continuations, self.config.batch_sequences)
+        return np.split(logprobs, np.cumsum([len(question.answers) for question in questions])[:-1])

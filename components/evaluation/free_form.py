@@ -1,0 +1,75 @@
+"""Greedy free-form answers, judged by exact match (GPT-3 section 3.9; beam search is left out, answers are a few tokens long).
+
+The verdict is that of plain greedy decoding, one token after the other until a newline, the end of the text, or the
+token limit. To reach it in few passes, the first pass reads the prompt together with the right answer: where the
+model would have chosen each next token of it, all are confirmed at once. And an answer that has left the right one
+for good is not decoded to its end.
+"""
+
+# Shapes: T positions, D d_model, V vocab_size.
+
+from collections.abc import Sequence
+
+from components.evaluation.scoring import hidden_states
+from components.tokenization.byte_pair import BytePairTokenizer
+from components.transformer.model import GPT
+
+
+class _Answer:
+    """The answer to one prompt so far."""
+
+    def __init__(self, prompt: tuple[int, ...], target: str, draft: list[int]) -> None:
+        self.prompt, self.target = prompt, target
+        self.tokens: list[int] = []
+        self.draft = draft
+        self.matches: bool | None = None
+        """None while it is open."""
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        return (*self.prompt, *self.tokens, *self.draft)
+
+
+def greedy_matches(
+    model: GPT,
+    tokenizer: BytePairTokenizer,
+    prompts: Sequence[tuple[int, ...]],
+    targets: Sequence[str],
+    max_answer_tokens: int,
+    batch_sequences: int,
+) -> list[bool]:
+    """Whether the greedy answer to each prompt is its target; white space around either does not count.
+
+    A prompt and ``max_answer_tokens`` together must fit the context length.
+    """
+    drafts = [ids[: max_answer_tokens - 1] for ids in tokenizer.encode_batch(list(targets))]
+    answers = [_Answer(prompt, target.strip(), draft) for prompt, target, draft in zip(prompts, targets, drafts, strict=True)]
+    while waiting := [answer for answer in answers if answer.matches is None]:
+        by_input: dict[tuple[int, ...], list[_Answer]] = {}
+        for answer in waiting:
+            by_input.setdefault(answer.read, []).append(answer)
+        for read, hidden_TD in hidden_states(model, list(by_input), batch_sequences):
+            for answer in by_input[read]:
+                known = len(answer.prompt) + len(answer.tokens)
+                chosen = model.logits(hidden_TD[known - 1 :]).argmax(-1).tolist()
+                _extend(answer, chosen, tokenizer, max_answer_tokens)
+    return [bool(answer.matches) for answer in answers]
+
+
+def _extend(answer: _Answer, chosen: Sequence[int], tokenizer: BytePairTokenizer, max_answer_tokens: int) -> None:
+    """Take over the model's next tokens as far as the draft went along with them, and one more."""
+    for token, drafted in zip(chosen, [*answer.draft, None], strict=True):
+        answer.tokens.append(token)
+        _judge(answer, tokenizer, max_answer_tokens)
+        if answer.matches is not None or token != drafted:
+            break
+    answer.draft = []
+
+
+def _judge(answer: _Answer, tokenizer: BytePairTokenizer, max_answer_tokens: int) -> None:
+    ended = answer.tokens[-1] == tokenizer.end_of_text
+    text, newline, _ = tokenizer.decode(answer.tokens[:-1] if ended else answer.tokens).partition("\n")
+    if ended or newline or len(answer.tokens) == max_answer_tokens:
+        answer.matches = text.strip() == answer.target
+    elif not answer.target.startswith(text.strip().rstrip("\ufffd")):  # the last character may be half decoded
+        answer.matches = False
