@@ -1,0 +1,157 @@
+"""Labelled items, and the folder that holds them: one JSONL file per task and a manifest."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import atomic_folder, read_manifest, sha256_file, write_manifest, write_text
+from components.errors import InputError
+from components.tasks.config import Transformation
+
+KIND = "tasks"
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One text and its class, an index into the task's labels."""
+
+    text: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Entailment:
+    """An ordered pair."""
+
+    premise: str
+    hypothesis: str
+    label: int
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """A pair whose order means nothing."""
+
+    first: str
+    second: str
+    label: int
+
+
+@dataclass(frozen=True)
+class MultipleChoice:
+    """``label`` is the index of the right choice."""
+
+    context: str
+    choices: tuple[str, ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class FreeForm:
+    """A prompt and the text that must follow it."""
+
+    context: str
+    completion: str
+
+
+Item = Classification | Entailment | Similarity | MultipleChoice | FreeForm
+
+ITEM_TYPES: Mapping[Transformation, type[Item]] = {
+    "classification": Classification,
+    "entailment": Entailment,
+    "similarity": Similarity,
+    "multiple_choice": MultipleChoice,
+    "free_form": FreeForm,
+}
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """An item and the ids of the documents it was made from."""
+
+    item: Item
+    documents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelledTask:
+    """A task as it is used. ``labels`` names the classes; empty for multiple choice and free form."""
+
+    name: str
+    transformation: Transformation
+    labels: tuple[str, ...]
+    train: list[Item]
+    test: list[Item]
+
+
+@dataclass(frozen=True)
+class DraftTask:
+    """A task as it is made: items that still know their documents."""
+
+    name: str
+    transformation: Transformation
+    labels: tuple[str, ...]
+    train: list[Sourced]
+    test: list[Sourced]
+
+
+def save_tasks(path: Path, drafts: list[DraftTask]) -> None:
+    """Write the folder whole or not at all; a row also names its split and its documents."""
+    with atomic_folder(path) as scratch:
+        facts = {}
+        for draft in drafts:
+            file = scratch / f"{draft.name}.jsonl"
+            rows = [("train", row) for row in draft.train] + [("test", row) for row in draft.test]
+            write_text(file, "".join(_line(split, row) for split, row in rows))
+            facts[draft.name] = {
+                "transformation": draft.transformation,
+                "labels": list(draft.labels),
+                "train_items": len(draft.train),
+                "test_items": len(draft.test),
+                "sha256": sha256_file(file),
+            }
+        write_manifest(scratch, KIND, tasks=facts)
+
+
+def _line(split: str, row: Sourced) -> str:
+    values = {"split": split, **dataclasses.asdict(row.item), "documents": row.documents}
+    return json.dumps(values, ensure_ascii=False) + "\n"
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """The folder that ``save_tasks`` wrote."""
+
+    path: Path
+
+    def names(self) -> list[str]:
+        """All tasks, sorted."""
+        return sorted(self._facts())
+
+    def load(self, name: str) -> LabelledTask:
+        """Read one task; InputError when there is none of that name, or its file is damaged."""
+        facts = self._facts()
+        if name not in facts:
+            raise InputError(f"{self.path}: no task {name!r} there; choose one of {', '.join(sorted(facts))}")
+        fact, file = facts[name], self.path / f"{name}.jsonl"
+        if not file.exists() or sha256_file(file) != fact["sha256"]:
+            raise InputError(f"{file}: missing or corrupt (sha256 differs); delete {self.path} and run dvc repro derive_tasks")
+        split: dict[str, list[Item]] = {"train": [], "test": []}
+        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
+            row = json.loads(line)
+            split[row["split"]].append(_item(ITEM_TYPES[fact["transformation"]], row))
+        return LabelledTask(name, fact["transformation"], tuple(fact["labels"]), split["train"], split["test"])
+
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = read_manifest(self.path, KIND)["tasks"]
+        return facts
+
+
+def _item(item_type: type[Item], row: dict[str, Any]) -> Item:
+    values = {field.name: row[field.name] for field in dataclasses.fields(item_type)}
+    if "choices" in values:
+        values["choices"] = tuple(values["choices"])
+    return item_type(**values)
