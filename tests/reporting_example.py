@@ -33,7 +33,12 @@ STUDIES = {
         baseline="pre",
         seeds=[0, 1, 2],
         common={},
-        arms={"pre": {}, "post": {"model.norm_placement": "post"}},
+        arms={
+            "pre": {},
+            "post": {"model.norm_placement": "post"},
+            "pre_low_lr": {"training.learning_rate": 7.0e-4},
+            "post_low_lr": {"model.norm_placement": "post", "training.learning_rate": 7.0e-4},
+        },
     ),
     "batch_size": StudyConfig(
         question="Which batch size reaches the lowest loss on the same token stream?",
@@ -54,7 +59,17 @@ STUDIES = {
         arms={"off": {"finetuning.aux_lm_weight": 0.0}, "half": {}},
     ),
 }
-ARM_MEANS = {"pre": 4.71, "post": 4.96, "b2k": 4.70, "b4k": 4.78, "b8k": 4.93, "off": 0.612, "half": 0.618}
+ARM_MEANS = {
+    "pre": 4.71,
+    "post": 5.31,
+    "pre_low_lr": 4.93,
+    "post_low_lr": 4.97,
+    "b2k": 4.70,
+    "b4k": 4.78,
+    "b8k": 4.93,
+    "off": 0.612,
+    "half": 0.618,
+}
 PARAMETERS = {
     "model": {"context_length": 256, "num_layers": 4, "d_model": 128, "num_heads": 4, "norm_placement": "pre", "dropout": 0.0},
     "training": {"train_tokens": 3_000_000, "batch_tokens": 2048, "learning_rate": 0.002},

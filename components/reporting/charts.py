@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from components.reporting import svg
 from components.reporting.svg import WIDTH_PX, Axis, Figure
 
-LABEL_PX = 158  # column of row names at the left of bars and dot rows
+LABEL_PX = 166  # column of row names at the left of bars and dot rows
 ROW_PX = 30
 RIGHT_PX = 14
 
@@ -129,11 +129,11 @@ def line_chart(label: str, lines: list[Line], x_labels: list[tuple[float, str]],
     figure = Figure(label, 320)
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points + line.marks]
-    x_axis = Axis(min(xs), max(xs), 44, WIDTH_PX - 52, log=True)
+    x_axis = Axis(min(xs), max(xs), 44, WIDTH_PX - 66, log=True)
     y_axis = Axis(*svg.padded(ys, 0.04), 272, 26)
     shown = [(x, name) for x, name in x_labels if x_axis.low <= x <= x_axis.high]
     figure.add(
-        svg.left_axis(y_axis, 44, WIDTH_PX - 52, [(tick, f"{tick:g}") for tick in y_axis.ticks()], y_title),
+        svg.left_axis(y_axis, 44, WIDTH_PX - 66, [(tick, f"{tick:g}") for tick in y_axis.ticks()], y_title),
         svg.bottom_axis(x_axis, 26, 272, shown, x_title),
     )
     for line in lines:

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.reporting.results import Results, Scored, Study
 from components.reporting.summary import ladder_rows
-from components.reporting.text import count, interval, percent, signed, words
+from components.reporting.text import count, interval, metric, percent, signed, words
 from components.studies.effect import summarize
 
 SHOWN = "shown"
@@ -122,7 +122,7 @@ def _pre_ln_is_lower(results: Results) -> Claim | None:
 
 
 def _zero_shot_beats_chance(results: Results) -> Claim | None:
-    cells = [by_shots["0"] for by_shots in results.evaluation.few_shot.values() if "0" in by_shots]
+    cells = [by_shots["0"] for by_shots in results.evaluation.few_shot.values() if "0" in by_shots and by_shots["0"].chance > 0]
     if not cells:
         return None
     intervals = [(cell.low - cell.chance, cell.high - cell.chance) for cell in cells]
@@ -130,7 +130,7 @@ def _zero_shot_beats_chance(results: Results) -> Claim | None:
         "GPT-2, section 3",
         "A language model does tasks it was never trained for, from the prompt alone.",
         _most(intervals),
-        f"Without an example, against chance: {_tally(intervals, 'tasks')}.",
+        f"Without an example, against chance, where the answer is a choice: {_tally(intervals, 'tasks')}.",
     )
 
 
@@ -189,7 +189,7 @@ def _contrast(study: Study, better: str, worse: str, confidence: float) -> tuple
     if effect["effect"] is None:
         lost = [all(value is None for value in study.values[arm].values()) for arm in (better, worse)]
         return {(False, True): SHOWN, (True, False): CONTRADICTED}.get((lost[0], lost[1]), NOT_SHOWN), f"{effect['verdict']}."
-    evidence = f"{words(config.metric)} of {words(better)} minus {words(worse)}: {signed(effect['effect'], 4)}"
+    evidence = f"Difference in {metric(config.metric)}, {words(better)} minus {words(worse)}: {signed(effect['effect'], 4)}"
     if effect["low"] is None:
         return NOT_SHOWN, f"{evidence}, from one seed."
     sign = 1.0 if config.direction == "higher" else -1.0

@@ -9,7 +9,7 @@ from components.reporting.charts import Bar, Dot, DotRow, Line, Segment
 from components.reporting.results import Curve, Results, Scored
 from components.reporting.summary import ladder_rows
 from components.reporting.svg import WIDTH_PX, Axis, Figure
-from components.reporting.text import interval, large, percent, power, words
+from components.reporting.text import interval, large, metric, percent, power, words
 
 RULE_COLOURS = {
     "kept": "teal",
@@ -22,7 +22,6 @@ RULE_COLOURS = {
     "not_utf8": "red",
 }
 COLOURS = ("blue", "orange", "teal", "purple", "gold", "red", "brown")
-METRIC_NAMES = {"loss_nats": "loss, nats per token"}
 CURVE_POINTS = 160
 TOKEN_TICKS = [m * 10**e for e in range(3, 14) for m in (1, 3)]
 
@@ -112,7 +111,7 @@ def scaling(results: Results) -> Figure:
     curve = results.forecast.curve
     losses = [run.loss_nats for run in runs] + [end for point in curve for end in (point.low, point.high)]
     flops = [run.train_flops for run in runs]
-    x_axis = Axis(min(flops) / 1.5, max(flops) * 1.8, 44, WIDTH_PX - 12, log=True)
+    x_axis = Axis(min(flops) / 1.5, max(flops) * 3.2, 44, WIDTH_PX - 12, log=True)
     y_axis = Axis(min(losses) * 0.98, max(losses) * 1.04, 326, 52, log=True)
     figure = Figure(_scaling_label(results), 374)
     figure.add(
@@ -129,7 +128,7 @@ def scaling(results: Results) -> Figure:
         figure.add(*(svg.mark("dot", x_axis.at(cell.train_flops), y_axis.at(cell.loss_nats), "blue", note) for cell, note in notes))
     x, y = x_axis.at(results.target.train_flops), y_axis.at(results.target.loss_nats)
     figure.add(
-        svg.mark("diamond", x, y, "orange", f"target: {results.target.loss_nats:.3f}"), svg.text(x - 12, y - 12, "target", class_="strong")
+        svg.mark("diamond", x, y, "orange", f"target: {results.target.loss_nats:.3f}"), svg.text(x + 11, y + 4, "target", class_="strong")
     )
     return figure
 
@@ -193,7 +192,7 @@ def study(results: Results, name: str) -> Figure:
     for arm, values in summary["arms"].items():
         css = "grey" if arm == summary["baseline"] else "blue"
         rows.append(DotRow(words(arm), [_arm_dot(words(arm), values, css)] if values["mean"] is not None else [], None))
-    title = f"{METRIC_NAMES.get(summary['metric'], words(summary['metric']))} ({summary['direction']} is better)"
+    title = f"{metric(summary['metric'])} ({summary['direction']} is better)"
     return charts.dot_rows(f"Study {words(name)}: {summary['verdict']}", rows, [], title)
 
 

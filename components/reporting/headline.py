@@ -9,6 +9,7 @@ from components.reporting.summary import ladder_rows
 from components.reporting.text import count, interval, large, percent, words
 from components.studies.effect import NO_DIFFERENCE
 
+RARELY_RIGHT = 0.05
 RIVALS = {"xz": "xz -9", "bigram": "a bigram model", "unigram": "a unigram model"}
 
 
@@ -94,11 +95,22 @@ def _task_shortcomings(results: Results) -> list[str]:
     guessing = [words(task) for task, pair in results.finetune.items() if pair.pretrained.low <= pair.pretrained.majority]
     if guessing:
         found.append(f"Fine-tuned on {', '.join(guessing)}, the model cannot be told from one that always answers the majority class.")
-    few_shot = results.evaluation.few_shot
-    chance = [words(task) for task, cells in few_shot.items() if all(cell.low <= cell.chance for cell in cells.values())]
-    if chance:
-        tasks = f"{len(chance)} of {count(len(few_shot), 'task')}"
-        found.append(f"Prompted without training, the model cannot be told from chance on {tasks}: {', '.join(chance)}.")
+    return found + _prompting_shortcomings(results)
+
+
+def _prompting_shortcomings(results: Results) -> list[str]:
+    """Choices are compared with chance; written answers, where one hit already beats chance, with a plain share."""
+    found = []
+    choices = {task: cells for task, cells in results.evaluation.few_shot.items() if all(cell.chance > 0 for cell in cells.values())}
+    guessing = [words(task) for task, cells in choices.items() if all(cell.low <= cell.chance for cell in cells.values())]
+    if guessing:
+        tasks = f"{len(guessing)} of {count(len(choices), 'task')}"
+        found.append(f"Prompted without training, the model cannot be told from chance on {tasks} of choice: {', '.join(guessing)}.")
+    written = {task: cells for task, cells in results.evaluation.few_shot.items() if task not in choices}
+    failing = [task for task, cells in written.items() if max(cell.score for cell in cells.values()) < RARELY_RIGHT]
+    if failing:
+        tasks = f"{len(failing)} of {count(len(written), 'task')}"
+        found.append(f"Answers that must be written out are right in fewer than {percent(RARELY_RIGHT)} of cases on {tasks}.")
     return found
 
 

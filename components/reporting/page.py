@@ -30,7 +30,6 @@ def build_page(results: Results) -> str:
             rules=figures.dropping_rules(results),
             shots=_shots(results),
             prompted=figures.prompted_tasks(results),
-            metric_names=figures.METRIC_NAMES,
             differences=_differences(results),
         )
     )
@@ -45,6 +44,7 @@ def _environment() -> Environment:
         "power": text.power,
         "percent": text.percent,
         "words": text.words,
+        "metric": text.metric,
         "thousands": lambda value: f"{value:,}",
         "fixed": lambda value, digits: f"{value:.{digits}f}",
         "signed": text.signed,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-WIDTH_PX = 560
-CHAR_PX = 6.3  # mean advance of the 12 px figure text
+WIDTH_PX = 520
+CHAR_PX = 7.0  # mean advance of figure text at the 14 px of narrow screens; less elsewhere
 LINE_PX = 18
 FIGURE_CSS = Path(__file__).with_name("figure.css").read_text(encoding="utf-8")
 

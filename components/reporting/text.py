@@ -31,13 +31,18 @@ def signed(value: float, digits: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with one decimal."""
-    return f"{100 * share:.1f}%"
+    """A share as a percentage with one decimal; the space does not break."""
+    return f"{100 * share:.1f}\u00a0%"
 
 
 def interval(low: float, high: float, digits: int = 3) -> str:
     """Both ends, with one number of digits."""
     return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def metric(key: str) -> str:
+    """A metric's key as words with their unit."""
+    return {"loss_nats": "loss, nats per token"}.get(key, words(key))
 
 
 def words(name: str) -> str:

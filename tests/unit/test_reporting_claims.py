@@ -78,21 +78,18 @@ def test_pre_ln(results: Results) -> None:
     assert verdict(with_study(results, "ln_placement", post={0: 4.2, 1: 5.2, 2: 4.7}), PRE_LN) == NOT_SHOWN
 
 
-def test_an_arm_that_always_diverges_loses(results: Results) -> None:
+def test_each_placement_is_judged_at_its_best_learning_rate(results: Results) -> None:
+    assert verdict(with_study(results, "ln_placement", post_low_lr={0: 4.1, 1: 4.11, 2: 4.12}), PRE_LN) == CONTRADICTED
     lost: dict[int, float | None] = {0: None, 1: None, 2: None}
-    assert verdict(with_study(results, "ln_placement", post=lost), PRE_LN) == SHOWN
-    assert verdict(with_study(results, "ln_placement", pre=lost), PRE_LN) == CONTRADICTED
-    assert verdict(with_study(results, "ln_placement", post={0: None, 1: 4.7, 2: 4.7}), PRE_LN) == NOT_SHOWN
+    assert verdict(with_study(results, "ln_placement", pre=lost, pre_low_lr={0: 4.4, 1: 4.9, 2: 5.6}), PRE_LN) == NOT_SHOWN
 
 
-def test_each_placement_is_judged_at_its_best_arm(results: Results) -> None:
-    study = results.studies["ln_placement"]
-    config = study.config.model_copy(
-        update={"arms": {**study.config.arms, "post_low": {"model.norm_placement": "post", "training.learning_rate": 1e-4}}}
-    )
-    values = {**study.values, "post_low": {0: 4.1, 1: 4.11, 2: 4.12}}
-    better = Study(config, values, summarize("ln_placement", config, values, 0.95))
-    assert verdict(dataclasses.replace(results, studies={**results.studies, "ln_placement": better}), PRE_LN) == CONTRADICTED
+def test_a_placement_that_always_diverges_loses(results: Results) -> None:
+    lost: dict[int, float | None] = {0: None, 1: None, 2: None}
+    assert verdict(with_study(results, "ln_placement", post=lost, post_low_lr=lost), PRE_LN) == SHOWN
+    assert verdict(with_study(results, "ln_placement", pre=lost, pre_low_lr=lost), PRE_LN) == CONTRADICTED
+    once: dict[int, float | None] = {0: None, 1: 4.7, 2: 4.7}
+    assert verdict(with_study(results, "ln_placement", post=once, post_low_lr=once), PRE_LN) == NOT_SHOWN
 
 
 def test_auxiliary_loss(results: Results) -> None:
