@@ -1,0 +1,151 @@
+"""Whole fine-tuning runs on a tiny GPT."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from components.errors import InputError
+from components.finetuning.batches import EpochBatches
+from components.finetuning.heads import label_loss
+from components.finetuning.lit_finetune import schedule
+from components.finetuning.run import FinetuneResult, build_task_model, finetune, majority_accuracy, save_finetuned
+from components.finetuning.transforms import Specials, encode_items
+from components.tasks.items import Classification, LabelledTask, MultipleChoice, Similarity
+from components.training.config import ComputeConfig
+from components.training.optimizer import build_adamw
+from components.training.trainer import prepare
+from components.transformer.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
+from components.transformer.config import TransformerConfig
+from components.transformer.model import GPT
+from tests.unit.finetuning_fakes import finetuning_config
+from tests.unit.test_finetuning_transforms import Letters
+
+COMPUTE = ComputeConfig(accelerator="cpu", precision="32-true", threads=1)
+VOCAB_SIZE = 30
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pretrained")
+    torch.manual_seed(7)
+    save_checkpoint(
+        path,
+        GPT(
+            TransformerConfig(
+                context_length=16, num_layers=1, d_model=16, num_heads=2, norm_placement="pre", dropout=0.0, vocab_size=VOCAB_SIZE
+            )
+        ),
+    )
+    return path
+
+
+def letters(items: int = 24) -> LabelledTask:
+    """Does the text hold an x? Each third text does."""
+    rows = [Classification("abcdefgh"[i % 8] * (1 + i % 3) + ("x" if i % 3 == 0 else "y"), int(i % 3 == 0)) for i in range(items)]
+    return LabelledTask("letters", "classification", ("no", "yes"), rows, rows[:10])  # type: ignore[arg-type]
+
+
+def run(checkpoint: Path, task: LabelledTask | None = None, init: Any = "pretrained", seed: int = 0, **overrides: Any) -> FinetuneResult:
+    return finetune(task or letters(), Letters(), checkpoint, init, finetuning_config(**overrides), COMPUTE, seed, lambda row, steps: None)
+
+
+def test_lambda_zero_is_training_without_the_term_bit_for_bit(checkpoint: Path) -> None:
+    config = finetuning_config(epochs=2, aux_lm_weight=0.0)
+    prepare(COMPUTE, 0)
+    model = build_task_model(letters(), checkpoint, "pretrained", config, 0).train()
+    items = encode_items(letters().train, Letters(), Specials.after(VOCAB_SIZE), 16)
+    batches = EpochBatches(items, config, 0)
+    optimizer = build_adamw(model, config.learning_rate, config.weight_decay, config.adam_beta1, config.adam_beta2, config.adam_epsilon)
+    torch.manual_seed(0)
+    for step, batch in enumerate(batches):
+        optimizer.zero_grad()
+        label_loss(model(batch)[0], batch.labels).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * schedule(step, len(batches), config.warmup_share)
+        optimizer.step()
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.0).model) == weights_sha256(model)
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.5).model) != weights_sha256(model)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(checkpoint: Path) -> None:
+    one, two, other = run(checkpoint), run(checkpoint), run(checkpoint, seed=1)
+    assert weights_sha256(one.model) == weights_sha256(two.model) != weights_sha256(other.model)
+    assert (one.rows, one.metrics) == (two.rows, two.metrics)
+
+
+def test_it_learns(checkpoint: Path) -> None:
+    result = run(checkpoint, epochs=30, learning_rate=1e-2, dropout=0.0)
+    assert result.metrics["score"] == 1.0 > result.metrics["majority"]
+    assert result.metrics["low"] < 1.0 == result.metrics["high"]
+    assert result.rows[-1]["loss_nats"] < 0.1 * result.rows[0]["loss_nats"]
+
+
+@pytest.mark.parametrize(
+    ("transformation", "item"), [("similarity", Similarity("ab", "cd", 1)), ("multiple_choice", MultipleChoice("ab", ("c", "d", "e"), 2))]
+)
+def test_items_of_several_sequences_train_too(checkpoint: Path, transformation: Any, item: Any) -> None:
+    labels = ("no", "yes") if transformation == "similarity" else ()
+    result = run(checkpoint, LabelledTask("pairs", transformation, labels, [item] * 8, [item] * 4), epochs=20, learning_rate=1e-2)
+    assert result.metrics["score"] == 1.0
+
+
+def test_scratch_takes_the_shape_of_the_checkpoint_and_none_of_its_weights(checkpoint: Path) -> None:
+    config = finetuning_config()
+    pretrained, scratch = (build_task_model(letters(), checkpoint, init, config, 0) for init in ("pretrained", "scratch"))  # type: ignore[arg-type]
+    original = load_checkpoint(checkpoint).token_embedding.weight
+    assert torch.equal(pretrained.gpt.token_embedding.weight[:VOCAB_SIZE], original)
+    assert not torch.equal(scratch.gpt.token_embedding.weight[:VOCAB_SIZE], original)
+    assert torch.equal(scratch.gpt.token_embedding.weight[VOCAB_SIZE:], pretrained.gpt.token_embedding.weight[VOCAB_SIZE:])
+    assert torch.equal(scratch.head.linear.weight, pretrained.head.linear.weight)
+    assert scratch.gpt.config == pretrained.gpt.config and scratch.gpt.config.dropout == config.dropout
+
+
+def test_train_items_is_a_limit(checkpoint: Path) -> None:
+    metrics = run(checkpoint, train_items=8).metrics
+    assert (metrics["train_items"], metrics["test_items"]) == (8, 10)
+
+
+def test_the_folder_holds_model_head_and_curve(checkpoint: Path, tmp_path: Path) -> None:
+    result = run(checkpoint)
+    save_finetuned(tmp_path / "out", letters(), result)
+    assert weights_sha256(load_checkpoint(tmp_path / "out")) == weights_sha256(result.model.gpt)
+    head = load_file(tmp_path / "out" / "head.safetensors")
+    assert torch.equal(head["linear.weight"], result.model.head.linear.weight)
+    assert json.loads((tmp_path / "out" / "task.json").read_text())["labels"] == ["no", "yes"]
+    lines = (tmp_path / "out" / "curve.csv").read_text().splitlines()
+    assert lines[0] == "step,loss_nats,learning_rate" and len(lines) == 1 + len(result.rows) == 7
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_every_step_is_told(checkpoint: Path) -> None:
+    told: list[tuple[float, int]] = []
+    finetune(
+        letters(), Letters(), checkpoint, "scratch", finetuning_config(), COMPUTE, 0, lambda row, steps: told.append((row["step"], steps))
+    )
+    assert told == [(step, 6) for step in range(1, 7)]
+
+
+def test_a_corrupt_checkpoint_is_an_input_error(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes((checkpoint / "manifest.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes()[:-8])
+    with pytest.raises(InputError, match="corrupt"):
+        run(tmp_path)
+
+
+def test_majority_is_that_of_the_training_items() -> None:
+    train, test = [Classification("a", label) for label in (0, 1, 1)], [Classification("a", label) for label in (0, 0, 0, 1)]
+    assert majority_accuracy(LabelledTask("t", "classification", ("x", "y"), train, test)) == 0.25  # type: ignore[arg-type]
+
+
+def test_schedule_rises_then_falls_to_nothing() -> None:
+    rates = [schedule(step, 100, 0.1) for step in range(100)]
+    assert rates.index(max(rates)) == 9 or rates.index(max(rates)) == 10
+    assert rates[0] == pytest.approx(0.05 * 0.995) and rates[-1] == pytest.approx(0.005)
+    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
+    assert schedule(0, 100, 0.002) == pytest.approx(0.995)
