@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from components.reporting.claims import difference
-from components.reporting.results import Results
+from components.reporting.results import Results, ShotScore
 from components.reporting.summary import ladder_rows
 from components.reporting.text import count, interval, large, percent, words
 from components.studies.effect import NO_DIFFERENCE
@@ -111,7 +111,14 @@ def _prompting_shortcomings(results: Results) -> list[str]:
     if failing:
         tasks = f"{len(failing)} of {count(len(written), 'task')}"
         found.append(f"Answers that must be written out are right in fewer than {percent(RARELY_RIGHT)} of cases on {tasks}.")
+    cramped = [words(task) for task, cells in results.evaluation.few_shot.items() if _is_cramped(cells)]
+    if cramped:
+        found.append(f"The context holds fewer examples than were asked for on {', '.join(cramped)}; the table says how many fitted.")
     return found
+
+
+def _is_cramped(cells: dict[str, ShotScore]) -> bool:
+    return any(cell.mean_shots_used < int(shots) for shots, cell in cells.items())
 
 
 def _undecided_studies(results: Results) -> list[str]:

@@ -152,10 +152,11 @@ class FinetuneMetrics(Scored):
 
 
 class ShotScore(Scored):
-    """Score of one task with one number of examples in the prompt."""
+    """Score of one task with K examples asked for in the prompt, of which ``mean_shots_used`` fitted the context."""
 
     chance: float
     items: int
+    mean_shots_used: float
 
 
 class BitsPerByte(Reading):
@@ -171,6 +172,7 @@ class EvaluationMetrics(Reading):
     """metrics/evaluation.json"""
 
     bits_per_byte: BitsPerByte
+    bits_per_byte_by_source: dict[str, float]
     few_shot: dict[str, dict[str, ShotScore]]
     weights_sha256: str
 

@@ -179,6 +179,7 @@ def test_poor_results_are_said_plainly(results: Results) -> None:
     said = " ".join(shortcomings(poor))
     assert "no better than xz -9" in said and "no better than a bigram" in said and "unigram" not in said
     assert "The forecast missed: 9.000 lies outside" in said
+    assert "fewer examples than were asked for on library;" in said
     assert "The forecast missed" not in " ".join(shortcomings(results))
 
 
