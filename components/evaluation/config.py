@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from components.config import Frozen
 
@@ -27,8 +27,8 @@ class EvaluationConfig(Frozen):
     seed: int
     """Draws the test items and the demonstrations, each by a hash of (seed, task, item)."""
     batch_sequences: int = Field(ge=1)
-    """Sequences per forward pass; changes no score but for the last bits of its log-probabilities."""
-    shots: list[int] = Field(min_length=1)
+    """Sequences per forward pass; changes no score but for the last bits of its log-probabilities. 4 to 16 are fastest on a CPU."""
+    shots: list[NonNegativeInt] = Field(min_length=1)
     """Numbers K of demonstrations in a prompt (GPT-3: 0, 1, and 10 to 100 as the context allows)."""
     items_per_task: int = Field(ge=1)
     """Test items of each task, at most."""
