@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from components.errors import InputError
-from flows import light_imports, params, tracking
+from flows import light_imports, params, quiet, tracking
 
 S = TypeVar("S", bound=params.Sections)
 
@@ -31,6 +31,7 @@ def execute(
     module = module_name(main.__module__)
     args = _parse(module, sys.modules[main.__module__].__doc__, options, argv)
     signal.signal(signal.SIGTERM, _interrupt)
+    quiet.set_variables()  # before the first import of torch, which reads OMP_WAIT_POLICY once
     light_imports.install()
     try:
         loaded = params.load(sections, args.apply)
