@@ -1,7 +1,11 @@
-"""The only file that imports mlflow: every attempt of every stage is one flat run, and MLflow never decides anything.
+"""Every attempt of every stage is one flat run in MLflow, and MLflow never decides anything.
 
 MLflow is a view of what params.yaml, dvc.lock and metrics/ hold; no stage reads from it. So nothing here raises: when
 the store cannot be reached, at the start or in mid-run, one line says so on stderr and the stage goes on without it.
+
+Importing MLflow and opening its store cost 2.7 s of CPU, as much as torch. A stage therefore hands what it has to say to
+a child process, flows/recorder.py, which starts while torch is imported; the stage waits for it only where a file must
+be copied before it moves, and at the end. The recorder also closes the run of a stage that was killed.
 
 The store is ``MLFLOW_TRACKING_URI``, by default ``mlflow.db`` at the top of the repository; empty or ``off`` tracks nothing.
 """
@@ -10,41 +14,36 @@ import fcntl
 import hashlib
 import json
 import os
+import queue
 import re
+import select
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import quiet
-
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from pydantic import BaseModel
 
 EXPERIMENT = "gpt-lineage"
-FLOW_RUN_VARIABLE = "GPT_LINEAGE_FLOW_RUN_ID"  # set by flows/pipeline.py for the cells it runs
+FLOW_RUN_VARIABLE = "GPT_LINEAGE_FLOW_RUN_ID"  # set by flows/pipeline_flow.py for the cells it runs
 BUFFERED_ROWS = 50  # MLflow takes 7 ms a call but 0.1 s for a batch of 1,000 metrics
-MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as are the next two
-MAX_BATCH_PARAMS = 100
-MAX_PARAM_CHARS = 500
-# Short, for a store that is gone must not hold up training: MLflow's own are 120 s and 7 retries.
-HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-NO_CHATTER = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
+MAX_REASON_CHARS = 500
+ANSWER_SECONDS = 120.0  # a server that is gone is given up after 20 s; a fresh database on a busy machine took 26 s
 
 
 class Run:
     """One attempt of one stage. No method raises; after the first failure of the store none does anything."""
 
-    def __init__(self, connect: "Callable[[], tuple[MlflowClient, str]] | None") -> None:
-        self._connection: tuple[MlflowClient, str] | None = None
+    def __init__(self, opening: Mapping[str, Any] | None) -> None:
+        """Start the recorder with its first message; with None nothing is tracked."""
         self._rows: list[tuple[int, int, Mapping[str, float]]] = []  # clock [ms], step, values
-        if connect is not None:
-            with self._surviving():
-                self._connection = connect()
+        self._recorder = None if opening is None else _Recorder()
+        self._say("open", **(opening or {}))
 
     def log_rows(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Points of curves. Each row holds ``step`` and any number of metrics; they are sent 50 rows at a time."""
@@ -57,53 +56,88 @@ class Run:
         """Final numbers of the stage, one value each."""
         self._flush()
         now_ms = int(time.time() * 1000)
-        self._send_metrics([(name, float(value), now_ms, 0) for name, value in metrics.items()])
+        self._say("metrics", metrics=[(name, float(value), now_ms, 0) for name, value in metrics.items()])
 
     def log_artifact(self, path: Path) -> None:
         """A file, or a folder under its own name."""
-        self._call(lambda client, run_id: _log_path(client, run_id, path, path.name if path.is_dir() else None))
+        self._copy(path, path.name if path.is_dir() else None)
 
     def log_model(self, path: Path) -> None:
         """A checkpoint folder, as the artifact folder ``model``."""
-        self._call(lambda client, run_id: _log_path(client, run_id, path, "model"))
+        self._copy(path, "model")
 
     def log_dataset(self, name: str, path: Path) -> None:
         """What the stage learnt from or was measured on, as an input of the run, known by its hash in dvc.lock."""
-        self._call(lambda client, run_id: _log_dataset(client, run_id, name, path))
+        digest = data_hashes().get(path.as_posix(), "unknown")  # at most 36 characters: an md5 and ".dir"
+        self._say("dataset", name=name, digest=digest, source=path.as_posix())
 
     def end(self, status: str, reason: str = "") -> None:
         """Close the run as FINISHED, FAILED or KILLED; ``reason`` is one line."""
         self._flush()
-        if reason:
-            self._call(lambda client, run_id: client.set_tag(run_id, "reason", redact(reason)[:MAX_PARAM_CHARS]))
-        self._call(lambda client, run_id: client.set_terminated(run_id, status))
+        self._say("end", status=status, reason=redact(reason)[:MAX_REASON_CHARS])
+        self._wait()
+        if self._recorder is not None:
+            self._recorder.close()
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
-        self._send_metrics([(name, float(row[name]), at_ms, step) for at_ms, step, row in rows for name in row if name != "step"])
+        if rows:
+            self._say("metrics", metrics=[(name, float(row[name]), at, step) for at, step, row in rows for name in row if name != "step"])
 
-    def _send_metrics(self, metrics: list[tuple[str, float, int, int]]) -> None:
-        def send(client: "MlflowClient", run_id: str) -> None:
-            from mlflow.entities import Metric
+    def _copy(self, path: Path, folder: str | None) -> None:
+        self._say("copy", path=str(path.absolute()), folder=folder)
+        self._wait()  # a stage may move the file once this returns
 
-            for start in range(0, len(metrics), MAX_BATCH_METRICS):
-                client.log_batch(run_id, metrics=[Metric(*metric) for metric in metrics[start : start + MAX_BATCH_METRICS]])
+    def _say(self, what: str, **details: Any) -> None:
+        if self._recorder is not None:
+            self._recorder.say({"what": what, **details})
 
-        self._call(send)
+    def _wait(self) -> None:
+        if self._recorder is not None and not self._recorder.answered():
+            self._recorder.close()
+            self._recorder = None
 
-    def _call(self, action: "Callable[[MlflowClient, str], object]") -> None:
-        if self._connection is not None:
-            with self._surviving():
-                action(*self._connection)
 
-    @contextmanager
-    def _surviving(self) -> Iterator[None]:
-        """Any failure of the store ends the tracking of this run, never the run."""
-        try:
-            yield
-        except Exception as error:
-            self._connection = None
-            print(f"warning: not tracked from here on, MLflow failed: {one_line(error)}", file=sys.stderr, flush=True)
+class _Recorder:
+    """The stage's end of the pipe to flows/recorder.py. A thread writes, so a full pipe cannot hold up the stage."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "flows.recorder"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._writer.start()
+
+    def say(self, message: dict[str, Any]) -> None:
+        if self._writer.is_alive():
+            self._messages.put(message)
+
+    def answered(self) -> bool:
+        """Wait for the answer to the last message; False when the recorder has given up (it has said why) or is silent."""
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_SECONDS)
+        if not ready:
+            print(f"warning: not tracked from here on, MLflow did not answer for {ANSWER_SECONDS:.0f} s", file=sys.stderr, flush=True)
+            self._process.kill()
+        return bool(ready) and bool(os.read(self._process.stdout.fileno(), 1))
+
+    def close(self) -> None:
+        """Let the recorder end, which it does at once after its last answer."""
+        self._messages.put(None)
+        self._writer.join()
+        self._process.wait()
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError), self._process.stdin as pipe:  # it has given up and said why
+            while (message := self._messages.get()) is not None:
+                pipe.write(json.dumps(message).encode() + b"\n")
+                pipe.flush()
 
 
 @contextmanager
@@ -118,13 +152,15 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
         inputs: paths given on the command line; those that DVC knows as outputs are tagged with their hash.
     """
     uri = tracking_uri()
-    study, tags = _study_of(apply), {}
-    connect = None
-    if uri:
-        tags = _tags(stage, apply, seed, inputs)
-        values = flatten(params.model_dump()) | {"seed": seed}
-        connect = lambda: _open_run(uri, f"study-{study}" if study else EXPERIMENT, stage, tags, values)  # noqa: E731
-    attempt = Run(connect)
+    study = _study_of(apply)
+    opening = {
+        "uri": uri,
+        "experiment": f"study-{study}" if study else EXPERIMENT,
+        "name": stage,
+        "tags": _tags(stage, apply, seed, inputs),
+        "values": {name: redact(str(value)) for name, value in (flatten(params.model_dump()) | {"seed": seed}).items()},
+    }
+    attempt = Run(opening if uri else None)
     try:
         yield attempt
     except KeyboardInterrupt:
@@ -217,26 +253,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
-def _open_run(uri: str, experiment: str, name: str, tags: Mapping[str, str], values: Mapping[str, Any]) -> "tuple[MlflowClient, str]":
-    with _created_once(uri):
-        client = _client(uri)
-        experiment_id = _experiment_id(client, uri, experiment)
-    run_id = client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id
-    _log_params(client, run_id, values)
-    return client, run_id
-
-
-def _client(uri: str) -> "MlflowClient":
-    quiet.set_variables()
-    for name, value in {**HTTP_LIMITS, **NO_CHATTER}.items():
-        os.environ.setdefault(name, value)  # MLflow reads them when it is imported
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=uri)
-
-
 @contextmanager
-def _created_once(uri: str) -> Iterator[None]:
+def store_lock(uri: str) -> Iterator[None]:
     """Let one process create a fresh SQLite database while the others wait; an existing one is opened side by side."""
     if not uri.startswith("sqlite:///"):
         yield
@@ -245,41 +263,3 @@ def _created_once(uri: str) -> Iterator[None]:
     with database.with_name(f"{database.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if database.exists() else fcntl.LOCK_EX)
         yield
-
-
-def _experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" / name
-        try:
-            return client.create_experiment(name, artifact_location=folder.as_uri() if uri.startswith("sqlite:///") else None)
-        except MlflowException:  # another process was faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    return str(found.experiment_id)
-
-
-def _log_params(client: "MlflowClient", run_id: str, values: Mapping[str, Any]) -> None:
-    from mlflow.entities import Param
-
-    params = [Param(name, redact(str(value))[:MAX_PARAM_CHARS]) for name, value in values.items()]
-    for start in range(0, len(params), MAX_BATCH_PARAMS):
-        client.log_batch(run_id, params=params[start : start + MAX_BATCH_PARAMS])
-
-
-def _log_path(client: "MlflowClient", run_id: str, path: Path, folder: str | None) -> None:
-    if path.is_dir():
-        client.log_artifacts(run_id, str(path), artifact_path=folder)
-    else:
-        client.log_artifact(run_id, str(path), artifact_path=folder)
-
-
-def _log_dataset(client: "MlflowClient", run_id: str, name: str, path: Path) -> None:
-    from mlflow.entities import Dataset, DatasetInput
-
-    digest = data_hashes().get(path.as_posix(), "unknown")  # at most 36 characters: an md5 and ".dir"
-    dataset = Dataset(name=name, digest=digest, source_type="local", source=json.dumps({"uri": path.as_posix()}))
-    client.log_inputs(run_id, [DatasetInput(dataset=dataset, tags=[])])

@@ -1,0 +1,54 @@
+# Python 3.11, git and make are all that must be there: every target first builds .venv from requirements.lock if need be.
+
+PY := .venv/bin/python
+INSTALLED := .venv/requirements.lock  # the copy is made last, so a build that was interrupted does not look complete
+BENCHMARKS := $(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
+ARGS :=  # further arguments of ui and bench, for example: make bench ARGS=--quick
+
+include flows/quiet.env
+export $(shell sed 's/=.*//' flows/quiet.env)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONPATH PYTHONHOME  # the run sees what the lock installs and nothing else
+
+.PHONY: help repro test quick ui bench lock
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
+
+repro: $(INSTALLED)  ## run the whole graph, or what has changed of it; ends with report/index.html
+	@$(PY) -m dvc --wait-for-lock repro
+	@echo "report: file://$(CURDIR)/report/index.html"
+
+test: $(INSTALLED)  ## lint, types, import rules and every test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	$(PY) -m pytest
+
+quick: $(INSTALLED)  ## the tests that end within a minute
+	$(PY) -m pytest tests/unit tests/contract tests/numerics -m "not slow"
+
+ui: $(INSTALLED)  ## MLflow and Prefect in the browser, on this machine only; Ctrl-C ends both
+	@$(PY) -m flows.ui $(ARGS)
+
+bench: $(INSTALLED)  ## us beside named peers, one table each; ARGS=--quick for five minutes each
+	@failed=0; for name in $(BENCHMARKS); do $(PY) -m benchmarks.$$name $(ARGS) || failed=1; done; exit $$failed
+
+lock: $(INSTALLED)  ## compile pyproject.toml into requirements.lock; pins stay unless ARGS=--upgrade
+	@tool=$$(mktemp -d) && trap 'rm -rf "$$tool"' EXIT && $(PY) -m venv "$$tool" && "$$tool/bin/pip" install --quiet uv && \
+	"$$tool/bin/uv" pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock $(ARGS)
+
+$(INSTALLED): requirements.lock
+	@if cmp -s requirements.lock $@; then touch $@; exit 0; fi; \
+	for python in python3.11 python3 python; do \
+	  "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && found=$$python && break; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "error: no Python 3.11 with venv on PATH (tried python3.11, python3, python); install it and run again" >&2; exit 2; \
+	fi; \
+	echo "building .venv from requirements.lock: about 4 minutes" && rm -rf .venv && "$$found" -m venv .venv && \
+	$(PY) -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock && \
+	cp requirements.lock $@

@@ -1,0 +1,144 @@
+"""The Prefect flow: one task for each cell of dvc.yaml, in DVC's order, N at once.
+
+DVC decides whether a cell runs, Prefect when; there is no Prefect result cache, for two caches will disagree. A task is
+submitted only when all that it needs is done and a worker is free, so that "Running" in the UI means running.
+"""
+
+import queue
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.states import Completed
+from pydantic import Field
+
+from flows import graph, tracking
+from flows.children import Children
+
+RETRY_DELAY_SECONDS = 2.0
+# DVC's advice about git, the same after every cell.
+ADVICE = (
+    "To track the changes with git, run:",
+    "\tgit add ",
+    "To enable auto staging, run:",
+    "\tdvc config core.autostage",
+    "Use `dvc push`",
+)
+
+
+class CellFailed(Exception):
+    """A cell ended with an exit status that is not zero."""
+
+
+@flow(name="pipeline", persist_result=False)
+def pipeline(
+    targets: Sequence[str] = (),
+    workers: Annotated[int, Field(ge=1)] = 2,
+    retries: Annotated[int, Field(ge=0)] = 0,
+) -> list[State[Any]]:
+    """Run what DVC says has changed, cell by cell.
+
+    Args:
+        targets: cells or stages of dvc.yaml to bring up to date, with all that they need; none for everything.
+        workers: how many cells may run at once.
+        retries: how often to try a failed cell again.
+    """
+    root = Path.cwd()
+    loaded = graph.load(root)
+    cells = loaded.cells(targets)
+    changed = loaded.changed([cell.name for cell in cells])
+    get_run_logger().info("%d cells, %d of them changed", len(cells), len(changed))
+    children = Children()
+    try:
+        states = _Schedule(root, loaded, children, changed, workers, retries).run(cells)
+    except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
+        children.stop()
+        raise
+    _show(root, cells, states)
+    return list(states.values())  # states, not data: a flow that returns data ends Completed whatever failed
+
+
+class _Schedule:
+    """Keeps every worker busy with the cells that are ready, first those with the longest chain behind them."""
+
+    def __init__(self, root: Path, loaded: graph.Graph, children: Children, changed: set[str], workers: int, retries: int) -> None:
+        self._root, self._graph, self._children, self._changed = root, loaded, children, changed
+        self._workers, self._retries = workers, retries
+        self._futures: dict[str, PrefectFuture[Any]] = {}
+        self._states: dict[str, State[Any]] = {}
+        self._done: queue.SimpleQueue[graph.Cell] = queue.SimpleQueue()
+
+    def run(self, cells: Sequence[graph.Cell]) -> dict[str, State[Any]]:
+        waiting, free = list(cells), self._workers
+        while len(self._states) < len(cells):
+            for cell in [cell for cell in waiting if all(name in self._states for name in cell.upstream)]:
+                if self._slots(cell) <= free:
+                    waiting.remove(cell)
+                    free -= self._slots(cell)
+                    self._submit(cell)
+            cell = self._done.get()
+            free += self._slots(cell)
+            self._futures[cell.name].wait()
+            self._states[cell.name] = self._futures[cell.name].state
+        return {cell.name: self._states[cell.name] for cell in cells}
+
+    def _slots(self, cell: graph.Cell) -> int:
+        return min(cell.slots, self._workers)
+
+    def _submit(self, cell: graph.Cell) -> None:
+        upstream = [self._states[name] for name in cell.upstream]
+        may_skip = cell.name not in self._changed and all(state.name == "Cached" for state in upstream)
+        named = run_cell.with_options(name=cell.name, task_run_name=cell.name, retries=self._retries)
+        future = named.submit(
+            *(cell.name, may_skip, self._root, self._graph, self._children),
+            wait_for=[self._futures[name] for name in cell.upstream],
+            return_state=False,
+        )
+        self._futures[cell.name] = future
+        future.add_done_callback(lambda _: self._done.put(cell))
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=RETRY_DELAY_SECONDS)
+def run_cell(name: str, may_skip: bool, root: Path, loaded: graph.Graph, children: Children) -> State[Any] | None:
+    """Bring one cell up to date through DVC; its lines go to the log of the task.
+
+    Args:
+        name: address in dvc.yaml.
+        may_skip: the cell was up to date before the flow began and nothing upstream has run since.
+        root: top folder of the repository.
+        loaded: its graph.
+        children: where the process is registered, to be ended with the flow.
+
+    Raises:
+        CellFailed: DVC or the stage ended with a status other than 0.
+    """
+    if may_skip or not loaded.changed([name]):
+        return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
+    log = get_run_logger()
+    last = ""
+
+    def on_line(line: str) -> None:
+        nonlocal last
+        last = line if line.startswith("error:") or not last.startswith("error:") else last
+        if line and not line.startswith(ADVICE):
+            log.info("%s", line)
+
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    status = children.run(command, root, {tracking.FLOW_RUN_VARIABLE: str(runtime.flow_run.id or "")}, on_line)
+    if status != 0:
+        raise CellFailed(f"{name}: exit status {status}: {last}")
+    return None
+
+
+def _show(root: Path, cells: Sequence[graph.Cell], states: dict[str, State[Any]]) -> None:
+    """The table of cells, and the page if a cell makes one, as an artifact of the flow run."""
+    pages = [root / out / "index.html" for cell in cells for out in cell.outs if (root / out / "index.html").is_file()]
+    links = [f"[{page.relative_to(root)}]({page.as_uri()})" for page in pages]
+    rows = [f"| `{cell.name}` | {states[cell.name].name} |" for cell in cells]
+    create_markdown_artifact(key="cells", markdown="\n".join([*links, "", "| cell | state |", "| --- | --- |", *rows]))

@@ -1,0 +1,34 @@
+"""Offer the pipeline in the Prefect UI: a form to launch it, and a schedule: ``python -m flows.serve``.
+
+Needs a Prefect server (``make ui``, or ``PREFECT_API_URL``) and stays in the foreground; runs start in this folder. To
+hand runs to a work pool instead, deploy prefect.yaml.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from flows import quiet, servers
+
+WEEKLY = "0 3 * * 0"  # Sunday, 03:00 UTC; off until it is switched on in the UI
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C. Exit status 2 when there is no server."""
+    argparse.ArgumentParser(prog="python -m flows.serve", description=(__doc__ or "").partition(": ``")[0] + ".").parse_args(argv)
+    quiet.set_variables()
+    servers.use_running_prefect()
+    if "PREFECT_API_URL" not in os.environ:
+        print("error: no Prefect server answers; start `make ui` in another terminal, or set PREFECT_API_URL", file=sys.stderr, flush=True)
+        return 2
+    from prefect.schedules import Cron
+
+    from flows.pipeline_flow import pipeline
+
+    pipeline.serve(name="local", schedules=[Cron(WEEKLY, timezone="UTC", active=False)], tags=["gpt-lineage"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
