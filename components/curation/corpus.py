@@ -1,0 +1,141 @@
+"""Sources -> the curated corpus, by GPT-3's steps (appendix A): filter by quality, then remove duplicates.
+
+Exact copies go before the filter, so that one text has one draw. Documents reserved for labelled tasks are never kept, but
+take part in the search for duplicates, so that no near-copy of them is trained on either. Held-out documents have no
+near-copy in training because of two near-copies only one survives.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.artifacts import atomic_folder, write_manifest
+from components.curation import deduplication, draws, quality, words
+from components.curation.config import CurationConfig, MixtureConfig
+from components.curation.deduplication import Ranks
+from components.curation.fate import Fates
+from components.curation.mixture import check_names
+from components.errors import InputError
+from components.sources.config import SourceConfig
+from components.sources.documents import Document, Entry
+from components.sources.read import origins, read_source
+
+Report = Callable[[str], None]
+
+
+def build_corpus(
+    sources: Mapping[str, SourceConfig], curation: CurationConfig, mixture: MixtureConfig, out: Path, report: Report
+) -> dict[str, Any]:
+    """Read the sources, decide on every document, write the folder ``out`` (see ``artifacts.Corpus``) and return the metrics.
+
+    ``report`` is given one line now and then. Raises InputError for sources, weights or settings that do not fit together.
+    """
+    check_names(mixture, sources)
+    _check_sources(sources, curation)
+    entries: list[Entry] = []
+    for name, source in sources.items():
+        found = list(read_source(name, source))
+        entries += found
+        report(f"read {name}: {len(found):,} documents, {sum(len(e.text) for e in found if isinstance(e, Document)) / 1e6:.1f} MB")
+    fates, measured = curate(entries, {name: source.role for name, source in sources.items()}, curation, report)
+    metrics = {**fates.counts(), "quality": measured}
+    with atomic_folder(out) as scratch:
+        fates.write(scratch)
+        read_from = {name: origins(name, source) for name, source in sources.items()}
+        write_manifest(scratch, "corpus", origins=read_from, documents=metrics["documents"], sources=metrics["sources"])
+    return metrics
+
+
+def curate(entries: Sequence[Entry], roles: Mapping[str, str], config: CurationConfig, report: Report) -> tuple[Fates, dict[str, Any]]:
+    """Apply the rules in order. Returns what became of each entry, and how the quality classifier did."""
+    fates = Fates(entries)
+    ids = [entry.id for entry in fates.entries]
+    for previous, repeated in pairwise(ids):
+        if previous == repeated:
+            raise AssertionError(f"two documents have the id {repeated}")
+    for row in fates.rows().tolist():
+        if draws.is_reserved(config, ids[row]):
+            fates.drop(row, "reserved")
+    for row, document in _still_in(fates):
+        if len(document.text) < config.min_document_chars:
+            fates.drop(row, "too_short")
+        fates.held_out[row] = draws.is_held_out(config, document.meta.get("work", document.id))
+    _drop_exact_duplicates(fates, roles)
+    report(f"dropped {fates.rule.count('too_short'):,} short documents and {fates.rule.count('exact_duplicate'):,} exact duplicates")
+    hashed = _Words(fates, fates.rows("reserved"))
+    measured = _drop_low_quality(fates, hashed, roles, config)
+    report(f"dropped {fates.rule.count('quality'):,} raw documents of low quality")
+    _drop_near_duplicates(fates, hashed, roles, config)
+    report(f"dropped {fates.rule.count('near_duplicate'):,} near-duplicates")
+    return fates, measured
+
+
+def _check_sources(sources: Mapping[str, SourceConfig], curation: CurationConfig) -> None:
+    for name in sources:
+        if ":" in name or not name:
+            raise InputError(f"sources: {name!r} is no name for a source; leave out the colon, which ends it in the ids of documents")
+    if curation.reserved_source not in sources:
+        raise InputError(f"curation.reserved_source: {curation.reserved_source!r} is not a source; name one of {', '.join(sources)}")
+    if all(source.role == "raw" for source in sources.values()):
+        raise InputError("sources: all are raw, so the quality filter has nothing to compare with; set role: reference for one")
+
+
+def _still_in(fates: Fates) -> list[tuple[int, Document]]:
+    rows = fates.rows()
+    return list(zip(rows.tolist(), fates.documents(rows), strict=True))
+
+
+def _drop_exact_duplicates(fates: Fates, roles: Mapping[str, str]) -> None:
+    rows = fates.rows("reserved")
+    texts = [document.text for document in fates.documents(rows)]
+    fates.drop_duplicates(rows, deduplication.exact_duplicates(texts, _ranks(fates, rows, roles)), "exact_duplicate")
+
+
+class _Words:
+    """Hashed words of the documents at ``rows``, made once for the rules that look at words."""
+
+    def __init__(self, fates: Fates, rows: npt.NDArray[np.int64]) -> None:
+        self._rows = rows
+        self._hashed = words.hash_words(document.text for document in fates.documents(rows))
+
+    def at(self, rows: npt.NDArray[np.int64]) -> tuple[words.Hashes, words.Offsets]:
+        """Those of some of the rows, in their order."""
+        return words.take(*self._hashed, np.searchsorted(self._rows, rows))
+
+
+def _drop_low_quality(fates: Fates, hashed: _Words, roles: Mapping[str, str], config: CurationConfig) -> dict[str, Any]:
+    rows = fates.rows()
+    documents = fates.documents(rows)
+    ids = [document.id for document in documents]
+    is_reference = np.array([roles[document.source] == "reference" for document in documents], bool)
+    scored = quality.score_documents(*hashed.at(rows), ids, is_reference, config.quality, config.seed)
+    for place, row in enumerate(rows.tolist()):
+        score = float(scored.scores[place])
+        fates.score[row] = score
+        if not is_reference[place] and not quality.is_kept(config.seed, ids[place], score, config.quality.pareto_shape):
+            fates.drop(row, "quality")
+    return {"auc": scored.auc, "train_documents": scored.train_documents, "test_documents": scored.test_documents}
+
+
+def _drop_near_duplicates(fates: Fates, hashed: _Words, roles: Mapping[str, str], config: CurationConfig) -> None:
+    rows = fates.rows("reserved")
+    found = deduplication.near_duplicates(*hashed.at(rows), _ranks(fates, rows, roles), config.deduplication, config.seed)
+    fates.drop_duplicates(rows, found, "near_duplicate")
+
+
+def _ranks(fates: Fates, rows: Ranks, roles: Mapping[str, str]) -> Ranks:
+    """Who survives among duplicates, lowest first: reserved, held out, reference before raw (GPT-3 removed WebText from
+    Common Crawl, not the reverse), smallest id."""
+
+    def key(row: int) -> tuple[bool, bool, bool, str]:
+        entry = fates.entries[row]
+        return fates.rule[row] != "reserved", not fates.held_out[row], roles[entry.source] == "raw", entry.id
+
+    order = sorted(range(len(rows)), key=lambda place: key(int(rows[place])))
+    ranks = np.empty(len(rows), np.int64)
+    ranks[order] = np.arange(len(rows))
+    return ranks

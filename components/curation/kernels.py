@@ -1,0 +1,202 @@
+"""The inner loops of curation, compiled by numba; single-threaded, so that sums have one order and one result.
+
+A ragged array is a pair of flat ``values`` and ``offsets``: row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
+"""
+
+# Shapes: D documents, W words, G n-grams, H hashes of a signature, P pairs, F features.
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's finaliser (Steele, Lea, Flood 2014)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_SPACE = np.uint8(32)
+
+
+def _kernel(function: F) -> F:
+    return cast(F, numba.njit(cache=True)(function))
+
+
+@_kernel
+def _mix(value: np.uint64) -> np.uint64:
+    value = (value ^ (value >> np.uint64(30))) * _MIX_1
+    value = (value ^ (value >> np.uint64(27))) * _MIX_2
+    return value ^ (value >> np.uint64(31))
+
+
+@_kernel
+def hash_words(text: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hash the space-separated words of each document.
+
+    Args:
+        text: uint8, the documents' UTF-8 one after the other.
+        starts: int64 D+1, where each document begins in ``text``.
+
+    Returns:
+        uint64 W hashes (FNV-1a, mixed), int64 D+1 offsets.
+    """
+    num_documents = len(starts) - 1
+    offsets = np.zeros(num_documents + 1, np.int64)
+    hashes = np.empty(len(text) // 2 + num_documents, np.uint64)  # a word and its space are two bytes at least
+    count = 0
+    for document in range(num_documents):
+        value, inside = _FNV_OFFSET, False
+        for place in range(starts[document], starts[document + 1]):
+            if text[place] != _SPACE:
+                value, inside = (value ^ np.uint64(text[place])) * _FNV_PRIME, True
+            elif inside:
+                hashes[count] = _mix(value)
+                count += 1
+                value, inside = _FNV_OFFSET, False
+        if inside:
+            hashes[count] = _mix(value)
+            count += 1
+        offsets[document + 1] = count
+    return hashes[:count].copy(), offsets
+
+
+@_kernel
+def hash_ngrams(words: np.ndarray, offsets: np.ndarray, ngram_words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hash every run of ``ngram_words`` words; a shorter document is one run of all its words.
+
+    Args:
+        words: uint64 W. offsets: int64 D+1.
+
+    Returns:
+        uint64 G, int64 D+1.
+    """
+    num_documents = len(offsets) - 1
+    gram_offsets = np.zeros(num_documents + 1, np.int64)
+    for document in range(num_documents):
+        length = offsets[document + 1] - offsets[document]
+        gram_offsets[document + 1] = gram_offsets[document] + (max(1, length - ngram_words + 1) if length else 0)
+    grams = np.empty(gram_offsets[-1], np.uint64)
+    for document in range(num_documents):
+        length = min(ngram_words, offsets[document + 1] - offsets[document])
+        for gram in range(gram_offsets[document], gram_offsets[document + 1]):
+            first = offsets[document] + gram - gram_offsets[document]
+            value = _FNV_OFFSET
+            for place in range(first, first + length):
+                value = _mix(value * _FNV_PRIME ^ words[place])
+            grams[gram] = value
+    return grams, gram_offsets
+
+
+@_kernel
+def row_sets(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row of a uint64 ragged array sorted and without repeats."""
+    kept = np.empty(len(values), np.uint64)
+    kept_offsets = np.zeros(len(offsets), np.int64)
+    count = 0
+    for row in range(len(offsets) - 1):
+        ordered = np.sort(values[offsets[row] : offsets[row + 1]])
+        for place in range(len(ordered)):
+            if place == 0 or ordered[place] != ordered[place - 1]:
+                kept[count] = ordered[place]
+                count += 1
+        kept_offsets[row + 1] = count
+    return kept[:count].copy(), kept_offsets
+
+
+@_kernel
+def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, increments: np.ndarray) -> np.ndarray:
+    """MinHash signatures: for each hash function ``(multiplier * gram + increment) >> 32`` the smallest value in the row.
+
+    Args:
+        grams: uint64 G. offsets: int64 D+1. multipliers: uint64 H, odd. increments: uint64 H.
+
+    Returns:
+        uint32 D x H; an empty row has the largest value everywhere.
+    """
+    num_documents, num_hashes = len(offsets) - 1, len(multipliers)
+    signatures = np.full((num_documents, num_hashes), 0xFFFFFFFF, np.uint32)
+    for document in range(num_documents):
+        for gram in grams[offsets[document] : offsets[document + 1]]:
+            for function in range(num_hashes):
+                value = np.uint32((multipliers[function] * gram + increments[function]) >> np.uint64(32))
+                if value < signatures[document, function]:
+                    signatures[document, function] = value
+    return signatures
+
+
+@_kernel
+def jaccard(grams: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Size of the intersection over size of the union of row sets (see ``row_sets``); 0 where both are empty.
+
+    Args:
+        grams: uint64 G, sorted in each row. offsets: int64 D+1. left, right: int64 P row numbers.
+
+    Returns:
+        float64 P.
+    """
+    result = np.zeros(len(left), np.float64)
+    for pair in range(len(left)):
+        first, first_end = offsets[left[pair]], offsets[left[pair] + 1]
+        second, second_end = offsets[right[pair]], offsets[right[pair] + 1]
+        total, common = first_end - first + second_end - second, 0
+        while first < first_end and second < second_end:
+            if grams[first] == grams[second]:
+                common += 1
+                first += 1
+                second += 1
+            elif grams[first] < grams[second]:
+                first += 1
+            else:
+                second += 1
+        if total:
+            result[pair] = common / (total - common)
+    return result
+
+
+@_kernel
+def train_logistic(
+    features: np.ndarray, offsets: np.ndarray, labels: np.ndarray, order: np.ndarray, learning_rate: float, num_features: int
+) -> np.ndarray:
+    """Logistic regression on sets of features by Adagrad (Duchi 2011), one document a step.
+
+    A set is a vector of zeros and ones divided by its length, so that long documents do not score more extremely.
+
+    Args:
+        features: uint64, feature numbers below ``num_features``. offsets: int64 D+1. labels: float64 D, 0 or 1.
+        order: int64, the documents of all steps one after the other.
+
+    Returns:
+        float64 ``num_features`` + 1 weights; the last is the bias.
+    """
+    weights = np.zeros(num_features + 1, np.float64)
+    squares = np.full(num_features + 1, 1e-8)  # keeps the first division finite
+    for document in order:
+        row = features[offsets[document] : offsets[document + 1]]
+        scale = 1 / math.sqrt(max(1, len(row)))
+        total = weights[num_features]
+        for feature in row:
+            total += scale * weights[feature]
+        gradient = 1 / (1 + math.exp(-total)) - labels[document]
+        for feature in row:
+            squares[feature] += (scale * gradient) ** 2
+            weights[feature] -= learning_rate * scale * gradient / math.sqrt(squares[feature])
+        squares[num_features] += gradient**2
+        weights[num_features] -= learning_rate * gradient / math.sqrt(squares[num_features])
+    return weights
+
+
+@_kernel
+def logits(features: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Log odds of label 1 for each row of features under ``train_logistic``'s weights: float64 D."""
+    result = np.empty(len(offsets) - 1, np.float64)
+    for document in range(len(result)):
+        row = features[offsets[document] : offsets[document + 1]]
+        scale = 1 / math.sqrt(max(1, len(row)))
+        total = weights[len(weights) - 1]
+        for feature in row:
+            total += scale * weights[feature]
+        result[document] = total
+    return result

@@ -1,0 +1,83 @@
+"""GPT-3's quality filter (appendix A): how much does a raw document look like the reference text?
+
+Positive class: the reference sources (GPT-3: WebText, Wikipedia, books). Negative class: the raw ones (unfiltered Common
+Crawl). A raw document is kept if a Pareto draw exceeds 1 - score, which lets some of the unlike through. We differ in the
+learner (Adagrad instead of Spark's L-BFGS), in looking at words as a set, in stating the odds of the classes, and in the
+draw, which is a hash of the document's id.
+"""
+
+# Shapes: D documents.
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.curation import draws, kernels
+from components.curation.config import QualityConfig
+from components.curation.words import Hashes, Offsets
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Score of every document, and how the classifier did. ``auc`` is None where a class has no test document."""
+
+    scores: Floats
+    auc: float | None
+    train_documents: int
+    test_documents: int
+
+
+def score_documents(
+    words: Hashes, offsets: Offsets, ids: Sequence[str], is_reference: npt.NDArray[np.bool_], config: QualityConfig, seed: int
+) -> Scored:
+    """Train on a bounded sample of both classes, chosen by hash, and score all: float64 D in [0, 1], near 1 like reference text."""
+    features, feature_offsets = kernels.row_sets(words & np.uint64(2**config.hash_bits - 1), offsets)
+    sample = _sample(ids, is_reference, config.max_documents_per_class, seed)
+    held_out = np.array([draws.uniform(seed, "quality_test", ids[i]) < config.held_out_share for i in sample.tolist()], bool)
+    train, test = sample[~held_out], sample[held_out]
+    labels = is_reference.astype(np.float64)
+    weights = kernels.train_logistic(
+        features, feature_offsets, labels, np.tile(train, config.epochs), config.learning_rate, 2**config.hash_bits
+    )
+    logits = kernels.logits(features, feature_offsets, weights) + _odds_shift(is_reference[train], config.reference_odds)
+    return Scored(1 / (1 + np.exp(-logits)), area_under_curve(logits[test], is_reference[test]), len(train), len(test))
+
+
+def _odds_shift(is_reference: npt.NDArray[np.bool_], odds: float) -> float:
+    """What turns log odds learnt at the sample's class sizes into log odds at ``odds``; 0 where there is but one class."""
+    references = int(is_reference.sum())
+    raw = len(is_reference) - references
+    return math.log(odds * raw / references) if raw and references else 0.0
+
+
+def lomax(draw: float, shape: float) -> float:
+    """The Lomax (Pareto II) number, as ``numpy.random.pareto`` gives, at the uniform ``draw``: P(X > x) = (1 + x)**-shape."""
+    return float((1 - draw) ** (-1 / shape) - 1)
+
+
+def is_kept(seed: int, document_id: str, score: float, shape: float) -> bool:
+    """GPT-3's rule, ``np.random.pareto(shape) > 1 - score``: kept with probability (2 - score)**-shape."""
+    return lomax(draws.uniform(seed, "quality", document_id), shape) > 1 - score
+
+
+def area_under_curve(scores: Floats, is_positive: npt.NDArray[np.bool_]) -> float | None:
+    """Probability that a positive scores above a negative, ties counted half; None where one class is empty."""
+    positives = int(is_positive.sum())
+    negatives = len(is_positive) - positives
+    if not positives or not negatives:
+        return None
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2
+    return float((mean_rank[place][is_positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _sample(ids: Sequence[str], is_reference: npt.NDArray[np.bool_], per_class: int, seed: int) -> npt.NDArray[np.int64]:
+    """Documents of both classes in one hashed order."""
+    order = np.array(sorted(range(len(ids)), key=lambda i: draws.bits64(seed, "quality_sample", ids[i])), np.int64)
+    chosen = [order[is_reference[order] == label][:per_class] for label in (False, True)]
+    return np.array(sorted(np.concatenate(chosen), key=lambda i: draws.bits64(seed, "quality_order", ids[i])), np.int64)

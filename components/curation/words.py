@@ -1,0 +1,43 @@
+"""Words for the quality filter and the n-grams: lower case, parted by white space and ASCII punctuation.
+
+GPT-3 parted them by white space only (Spark's Tokenizer, appendix A). We differ because in code that leaves words which
+occur once (``return{a:b}``): a minified file would have no word that the filter knows.
+"""
+
+# Shapes: D documents, W words of all documents together.
+
+import string
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from components.curation import kernels
+
+Offsets = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+_PUNCTUATION = string.punctuation.replace("_", "").encode()  # the underscore is part of a name
+_TO_SPACE = bytes.maketrans(_PUNCTUATION, b" " * len(_PUNCTUATION))
+
+
+def normalise(text: str) -> bytes:
+    """Lower-case UTF-8 with words parted by one or more spaces; white space and case as Unicode has them."""
+    return " ".join(text.lower().split()).encode("utf-8").translate(_TO_SPACE)
+
+
+def hash_words(texts: Iterable[str]) -> tuple[Hashes, Offsets]:
+    """64-bit hashes of the words of each text: (hashes_W, offsets_D+1)."""
+    encoded = [normalise(text) for text in texts]
+    starts = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(text) for text in encoded], out=starts[1:])
+    return kernels.hash_words(np.frombuffer(b"".join(encoded), np.uint8), starts)
+
+
+def take(hashes: Hashes, offsets: Offsets, rows: npt.NDArray[np.int64]) -> tuple[Hashes, Offsets]:
+    """The given rows of a ragged array, as a ragged array."""
+    lengths = offsets[rows + 1] - offsets[rows]
+    taken = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(lengths, out=taken[1:])
+    places = np.arange(taken[-1]) + np.repeat(offsets[rows] - taken[:-1], lengths)
+    return hashes[places], taken
