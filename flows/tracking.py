@@ -152,15 +152,7 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
         inputs: paths given on the command line; those that DVC knows as outputs are tagged with their hash.
     """
     uri = tracking_uri()
-    study = _study_of(apply)
-    opening = {
-        "uri": uri,
-        "experiment": f"study-{study}" if study else EXPERIMENT,
-        "name": stage,
-        "tags": _tags(stage, apply, seed, inputs),
-        "values": {name: redact(str(value)) for name, value in (flatten(params.model_dump()) | {"seed": seed}).items()},
-    }
-    attempt = Run(opening if uri else None)
+    attempt = Run(_opening(uri, stage, apply, seed, params, inputs) if uri else None)
     try:
         yield attempt
     except KeyboardInterrupt:
@@ -170,6 +162,17 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
         attempt.end("FAILED", one_line(error))
         raise
     attempt.end("FINISHED")
+
+
+def _opening(uri: str, stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs: Iterable[str]) -> dict[str, Any]:
+    study = _study_of(apply)
+    return {
+        "uri": uri,
+        "experiment": f"study-{study}" if study else EXPERIMENT,
+        "name": stage,
+        "tags": _tags(stage, apply, seed, inputs),
+        "values": {name: redact(str(value)) for name, value in (flatten(params.model_dump()) | {"seed": seed}).items()},
+    }
 
 
 def tracking_uri() -> str:
