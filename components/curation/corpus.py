@@ -128,12 +128,12 @@ def _drop_near_duplicates(fates: Fates, hashed: _Words, roles: Mapping[str, str]
 
 
 def _ranks(fates: Fates, rows: Ranks, roles: Mapping[str, str]) -> Ranks:
-    """Who survives among duplicates, lowest first: reserved, held out, reference before raw (GPT-3 removed WebText from
-    Common Crawl, not the reverse), smallest id."""
+    """Who survives among duplicates, lowest first: reserved, reference before raw (GPT-3 removed WebText from Common Crawl,
+    not the reverse), smallest id. The split has no say, so that held-out documents are a fair sample of all."""
 
-    def key(row: int) -> tuple[bool, bool, bool, str]:
+    def key(row: int) -> tuple[bool, bool, str]:
         entry = fates.entries[row]
-        return fates.rule[row] != "reserved", not fates.held_out[row], roles[entry.source] == "raw", entry.id
+        return fates.rule[row] != "reserved", roles[entry.source] == "raw", entry.id
 
     order = sorted(range(len(rows)), key=lambda place: key(int(rows[place])))
     ranks = np.empty(len(rows), np.int64)

@@ -35,11 +35,16 @@ class Scored:
 def score_documents(
     words: Hashes, offsets: Offsets, ids: Sequence[str], is_reference: npt.NDArray[np.bool_], config: QualityConfig, seed: int
 ) -> Scored:
-    """Train on a bounded sample of both classes, chosen by hash, and score all: float64 D in [0, 1], near 1 like reference text."""
+    """Train on a bounded sample of both classes, chosen by hash, and score all: float64 D in [0, 1], near 1 like reference text.
+
+    Where only one class is there to learn from, every score is 1, so that nothing is filtered.
+    """
     features, feature_offsets = kernels.row_sets(words & np.uint64(2**config.hash_bits - 1), offsets)
     sample = _sample(ids, is_reference, config.max_documents_per_class, seed)
     held_out = np.array([draws.uniform(seed, "quality_test", ids[i]) < config.held_out_share for i in sample.tolist()], bool)
     train, test = sample[~held_out], sample[held_out]
+    if is_reference[train].all() or not is_reference[train].any():
+        return Scored(np.ones(len(ids)), None, 0, 0)
     labels = is_reference.astype(np.float64)
     weights = kernels.train_logistic(
         features, feature_offsets, labels, np.tile(train, config.epochs), config.learning_rate, 2**config.hash_bits
@@ -49,10 +54,9 @@ def score_documents(
 
 
 def _odds_shift(is_reference: npt.NDArray[np.bool_], odds: float) -> float:
-    """What turns log odds learnt at the sample's class sizes into log odds at ``odds``; 0 where there is but one class."""
+    """What turns log odds learnt at the sample's class sizes into log odds at ``odds``."""
     references = int(is_reference.sum())
-    raw = len(is_reference) - references
-    return math.log(odds * raw / references) if raw and references else 0.0
+    return math.log(odds * (len(is_reference) - references) / references)
 
 
 def lomax(draw: float, shape: float) -> float:

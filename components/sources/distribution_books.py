@@ -38,7 +38,7 @@ def chapters(place: str, content: str) -> Iterator[tuple[int, str, str]]:
         _, text, starts, ends, _, titles, *_ = _arguments(content)
         books = sorted({verse // 1_000_000 for verse in starts})
         title_of = dict(zip(books, titles.values(), strict=True))
-    except (SyntaxError, ValueError, AttributeError, StopIteration):
+    except (SyntaxError, ValueError, TypeError, AttributeError, StopIteration):
         raise InputError(f"{place}: not in the form of pythonbible's generated files; remove the distribution's name") from None
     for chapter, verses in groupby(sorted(starts), key=lambda verse: verse // 1_000):
         numbers = list(verses)

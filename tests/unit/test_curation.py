@@ -1,0 +1,288 @@
+"""The rules of curation: what each drops, that counts add up, and that nothing depends on the order of arrival."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.artifacts import Corpus, read_json
+from components.curation import mixture
+from components.curation.config import CurationConfig, DeduplicationConfig, MixtureConfig, QualityConfig
+from components.curation.corpus import build_corpus, curate
+from components.curation.draws import is_reserved
+from components.curation.fate import Fates
+from components.errors import InputError
+from components.sources.config import FilesConfig, SourceConfig
+from components.sources.documents import Document, Entry, Skipped
+from flows import params
+from flows.stages.curate_corpus import Sections
+
+ROLES = {"crawl": "raw", "docs": "reference", "books": "reference"}
+
+
+def config(**changes: Any) -> CurationConfig:
+    values = CurationConfig(
+        seed=0,
+        min_document_chars=40,
+        held_out_share=0.2,
+        reserved_source="docs",
+        reserved_share=0.1,
+        quality=QualityConfig(
+            hash_bits=12,
+            epochs=3,
+            learning_rate=0.1,
+            max_documents_per_class=200,
+            held_out_share=0.2,
+            reference_odds=1.0,
+            pareto_shape=9.0,
+        ),
+        deduplication=DeduplicationConfig(
+            ngram_words=3, bands=25, rows=5, bucket_window=10, signature_threshold=0.7, jaccard_threshold=0.8
+        ),
+    )
+    return values.model_copy(update=changes)
+
+
+def prose(seed: int, vocabulary: str, num_words: int = 40) -> str:
+    return " ".join(random.Random(f"{vocabulary}{seed}").choices([f"{vocabulary}{i}" for i in range(300)], k=num_words))
+
+
+def document(source: str, name: str, text: str, **meta: str) -> Document:
+    return Document(f"{source}:{name}", source, text, meta)
+
+
+def corpus() -> list[Entry]:
+    """Reference and raw text of two vocabularies, raw text like the reference, copies, near-copies, and what was skipped."""
+    entries: list[Entry] = [document("docs", f"d{i:03}", prose(i, "good")) for i in range(120)]
+    entries += [document("books", f"b{i:03}", prose(i, "book")) for i in range(40)]
+    entries += [document("crawl", f"poor{i:03}", prose(i, "poor")) for i in range(120)]
+    entries += [document("crawl", f"copy{i:03}", prose(i, "good")) for i in range(20)]
+    entries += [document("books", f"near{i:03}", prose(i, "good") + " one more") for i in range(20)]
+    entries += [document("crawl", f"short{i:03}", f"too short {i}") for i in range(5)]
+    return [*entries, Skipped("crawl:huge", "crawl", "too_large"), Skipped("crawl:odd", "crawl", "not_utf8")]
+
+
+def curated(entries: list[Entry] | None = None, **changes: Any) -> Fates:
+    return curate(corpus() if entries is None else entries, ROLES, config(**changes), lambda _: None)[0]
+
+
+def dropped(fates: Fates, rule: str) -> set[str]:
+    return {entry.id for entry, own in zip(fates.entries, fates.rule, strict=True) if own == rule}
+
+
+def kept(fates: Fates) -> set[str]:
+    return dropped(fates, "")
+
+
+def test_each_rule_drops_what_it_should() -> None:
+    fates = curated()
+    reserved = {entry.id for entry in corpus() if is_reserved(config(), entry.id)}
+    assert dropped(fates, "reserved") == reserved and 3 < len(reserved) < 25
+    assert dropped(fates, "too_short") == {f"crawl:short{i:03}" for i in range(5)}
+    assert dropped(fates, "too_large") == {"crawl:huge"} and dropped(fates, "not_utf8") == {"crawl:odd"}
+    assert dropped(fates, "exact_duplicate") == {f"crawl:copy{i:03}" for i in range(20)}
+    assert len(dropped(fates, "quality")) > 110 and all(id.startswith("crawl:poor") for id in dropped(fates, "quality"))
+    assert len(dropped(fates, "near_duplicate")) == 20
+
+
+def test_of_near_copies_the_reserved_one_counts_and_then_the_smallest_id() -> None:
+    fates = curated()
+    for i in range(20):
+        original, near = f"docs:d{i:03}", f"books:near{i:03}"
+        survivors = {near} if not is_reserved(config(), original) else set()
+        assert {original, near} & kept(fates) == survivors
+
+
+def test_raw_copies_lose_to_reference_text_whatever_their_id() -> None:
+    text = prose(0, "good")
+    entries: list[Entry] = [document("crawl", "a", text), document("crawl", "b", text + " more"), document("docs", "z", text)]
+    everything_passes = config().quality.model_copy(update={"reference_odds": 1e9})
+    fates = curated(entries, reserved_share=0.0, quality=everything_passes)
+    assert fates.rule == ["exact_duplicate", "near_duplicate", ""]
+    assert fates.nearest == ["docs:z", "docs:z", None] and fates.jaccard == [1.0, pytest.approx(38 / 39), None]
+
+
+def test_what_was_dropped_as_a_duplicate_names_what_it_matches() -> None:
+    fates = curated()
+    for entry, rule, nearest, jaccard in zip(fates.entries, fates.rule, fates.nearest, fates.jaccard, strict=True):
+        assert (nearest is not None) == (rule in ("exact_duplicate", "near_duplicate"))
+        if rule == "exact_duplicate":
+            assert (nearest, jaccard) == (f"docs:d{entry.id[-3:]}", 1.0)
+        elif rule == "near_duplicate":
+            assert nearest is not None and nearest[-3:] == entry.id[-3:] and jaccard is not None and 0.8 <= jaccard < 1
+
+
+def test_no_near_copy_of_a_reserved_or_held_out_document_is_trained_on() -> None:
+    fates = curated()
+    texts = {entry.id: entry.text for entry in corpus() if isinstance(entry, Document)}
+
+    def grams(text: str) -> set[tuple[str, ...]]:
+        split = text.split()
+        return {tuple(split[i : i + 3]) for i in range(len(split) - 2)}
+
+    splits = {entry.id: fates.split(row) for row, entry in enumerate(fates.entries)}
+    train = [grams(texts[id]) for id, split in splits.items() if split == "train"]
+    measured = [id for id, split in splits.items() if split == "held_out"] + sorted(dropped(fates, "reserved"))
+    assert len(measured) > 20
+    for id in measured:
+        own = grams(texts[id])
+        assert all(len(own & other) / len(own | other) < 0.8 for other in train), id
+
+
+def test_documents_of_one_work_share_a_split() -> None:
+    entries: list[Entry] = [document("books", f"{version}{i}", prose(i, version), work=f"w{i}") for i in range(60) for version in "abc"]
+    fates = curated(entries)
+    by_work: dict[str, set[str]] = {}
+    for row, entry in enumerate(fates.entries):
+        by_work.setdefault(entry.id[7:], set()).add(fates.split(row))
+    assert all(len(splits) == 1 for splits in by_work.values())
+    assert {next(iter(splits)) for splits in by_work.values()} == {"train", "held_out"}
+
+
+def test_counts_add_up() -> None:
+    fates = curated()
+    counts = fates.counts()
+    assert counts["documents"]["read"] == len(corpus()) == counts["documents"]["kept"] + sum(counts["rules"].values())
+    for source in counts["sources"].values():
+        assert source["read"] == source["kept"] + sum(source["dropped"].values())
+        assert 0 < source["held_out"] < source["kept"] or source is counts["sources"]["crawl"]
+    assert counts["rules"] == {rule: sum(s["dropped"].get(rule, 0) for s in counts["sources"].values()) for rule in counts["rules"]}
+    assert counts["sources"]["docs"]["chars_read"] == sum(len(e.text) for e in corpus() if isinstance(e, Document) and e.source == "docs")
+
+
+def test_order_of_arrival_changes_no_byte(tmp_path: Path) -> None:
+    written = []
+    for seed in range(3):
+        entries = corpus()
+        random.Random(seed).shuffle(entries)
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        curated(entries).write(folder)
+        written.append([(folder / name).read_bytes() for name in ("documents.parquet", "fate.parquet")])
+    assert written[0] == written[1] == written[2]
+
+
+def test_another_seed_draws_otherwise() -> None:
+    assert dropped(curated(), "reserved") != dropped(curated(seed=1), "reserved")
+
+
+def test_quality_is_measured_on_documents_not_learnt_from() -> None:
+    _, measured = curate(corpus(), ROLES, config(), lambda _: None)
+    assert measured["auc"] > 0.99
+    assert measured["test_documents"] > 20 and measured["train_documents"] > 100
+
+
+def test_corpus_without_raw_text_is_not_filtered() -> None:
+    fates, measured = curate([document("books", str(i), prose(i, "book")) for i in range(9)], ROLES, config(), lambda _: None)
+    assert len(kept(fates)) == 9 and measured == {"auc": None, "train_documents": 0, "test_documents": 0}
+
+
+def test_corpus_of_which_nothing_is_left() -> None:
+    fates = curated([Skipped("crawl:a", "crawl", "not_utf8"), document("crawl", "b", "short")])
+    assert fates.rule == ["not_utf8", "too_short"]
+
+
+def test_two_documents_with_one_id_are_refused() -> None:
+    with pytest.raises(AssertionError, match="two documents have the id docs:a"):
+        curated([document("docs", "a", "x"), document("docs", "a", "y")])
+
+
+@pytest.fixture
+def own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, SourceConfig]:
+    """Two sources of files in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    for name, vocabulary in (("mine", "good"), ("noise", "poor")):
+        folder = tmp_path / "inputs" / name
+        folder.mkdir(parents=True)
+        for i in range(30):
+            (folder / f"{i:02}.txt").write_text(prose(i, vocabulary))
+    return {
+        name: FilesConfig(kind="files", role=role, glob=f"inputs/{name}/*.txt", text_field="text")
+        for name, role in (("mine", "reference"), ("noise", "raw"))
+    }
+
+
+EVEN = MixtureConfig(weights={"mine": 0.5, "noise": 0.5}, max_epochs=4.0)
+
+
+def test_built_folder_is_a_corpus(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
+    lines: list[str] = []
+    metrics = build_corpus(own_text, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lines.append)
+    built = Corpus(tmp_path / "corpus")
+    documents, fate = built.documents().to_pylist(), built.fate().to_pylist()
+    assert list(documents[0]) == ["id", "source", "split", "text"]
+    assert [(row["source"], row["id"]) for row in fate] == sorted((row["source"], row["id"]) for row in fate) and len(fate) == 60
+    assert {(row["id"], row["split"]) for row in documents} == {(row["id"], row["split"]) for row in fate if row["kept"]}
+    assert all(row["text"] == (tmp_path / row["id"].partition(":")[2]).read_text() for row in documents)
+    assert all((row["rule"] == "") == row["kept"] and row["chars"] > 0 for row in fate)
+    assert metrics["documents"] == {"read": 60, "kept": len(documents), "dropped": 60 - len(documents)}
+    manifest = read_json(tmp_path / "corpus" / "manifest.json")
+    assert manifest["origins"]["mine"] == [{"glob": "inputs/mine/*.txt", "files": 30}]
+    assert lines[0] == f"read mine: 30 documents, {sum(len(prose(i, 'good')) for i in range(30)) / 1e6:.1f} MB"
+    schema = pq.read_schema(tmp_path / "corpus" / "fate.parquet")
+    assert schema.names == ["id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars"]
+
+
+def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, SourceConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        build_corpus(own_text, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"mine": 1.0}, "mixture.weights: source 'noise' has no weight; add one"),
+        ({"mine": 0.5, "noise": 0.25, "web": 0.25}, "mixture.weights: 'web' is not a source; add it to sources or remove its weight"),
+    ],
+)
+def test_weights_must_name_the_sources(tmp_path: Path, own_text: dict[str, SourceConfig], weights: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        build_corpus(own_text, config(), MixtureConfig(weights=weights, max_epochs=4.0), tmp_path / "corpus", lambda _: None)
+    assert str(caught.value).startswith(message)
+
+
+def test_reserved_source_must_exist(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
+    with pytest.raises(InputError, match=r"curation\.reserved_source: 'docs' is not a source; name one of mine, noise"):
+        build_corpus(own_text, config(), EVEN, tmp_path / "corpus", lambda _: None)
+
+
+def test_raw_text_needs_a_reference(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
+    raw = {name: source.model_copy(update={"role": "raw"}) for name, source in own_text.items()}
+    with pytest.raises(InputError, match="all are raw"):
+        build_corpus(raw, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
+
+
+def test_weights_that_do_not_sum_to_one_are_one_line(tmp_path: Path) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    [line] = [line for line in text.splitlines() if line.startswith("  weights:")]
+    changed = tmp_path / "params.yaml"
+    changed.write_text(text.replace(line, "  weights: {crawl: 0.5, docs: 0.5, books: 0.5}"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"mixture: Value error, weights must sum to 1, these sum to 1\.5"):
+        params.load(Sections, path=changed)
+
+
+def test_params_file_fits_the_stage() -> None:
+    loaded = params.load(Sections)
+    mixture.check_names(loaded.mixture, loaded.sources)
+    assert loaded.curation.reserved_source in loaded.sources
+
+
+def test_mixture_plan_says_how_often_a_source_is_used() -> None:
+    weights = MixtureConfig(weights={"crawl": 0.6, "docs": 0.4, "books": 0.0}, max_epochs=3.0)
+    shares = mixture.plan(weights, 1000, {"crawl": 1200, "docs": 100})
+    assert [(name, share.tokens, share.epochs) for name, share in shares.items()] == [
+        ("crawl", 600, 0.5),
+        ("docs", 400, 4.0),
+        ("books", 0, 0.0),
+    ]
+    [warning] = mixture.warnings(weights, shares)
+    assert warning.startswith("source docs is repeated 4.0 times (mixture.max_epochs 3)")
+    with pytest.raises(InputError, match=r"mixture\.weights\.crawl is 0\.6, but nothing of that source was kept"):
+        mixture.plan(weights, 1000, {"docs": 100})
