@@ -66,7 +66,8 @@ class Graph:
     def _named(self, target: str) -> list[str]:
         found = [name for name in self._all if target in (name, name.partition("@")[0])]
         if not found:
-            near = get_close_matches(target, {*self._all, *(name.partition("@")[0] for name in self._all)}, n=3)
+            known = sorted({*self._all, *(name.partition("@")[0] for name in self._all)})
+            near = get_close_matches(target, known, n=3)
             raise InputError(f"dvc.yaml has no cell or stage {target!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
         return found
 

@@ -41,7 +41,10 @@ def _run(args: argparse.Namespace) -> int:
     state = pipeline(targets=args.targets, workers=args.workers, retries=args.retries, return_state=True)
     if state.is_completed():
         return 0
-    print(f"error: {state.message}; the cells' own lines above say why", file=sys.stderr, flush=True)
+    results = state.result(raise_on_failure=False)
+    failed = [cell.message for cell in results if cell.is_failed()] if isinstance(results, list) else [state.message]
+    for message in failed:
+        print(f"error: {str(message).rpartition('CellFailed: ')[2]}", file=sys.stderr, flush=True)
     return EXIT_FAILED
 
 

@@ -1,0 +1,264 @@
+"""flows.pipeline as its users run it: a process of its own, a small DVC repository, a Prefect server that only the tests use."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import InputError
+from flows import graph, servers
+from flows.children import Children
+
+pytestmark = pytest.mark.pipeline
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 90.0  # a busy machine starts a flow in 15
+
+DIAMOND = """
+stages:
+  corpus: {cmd: "echo one line of corpus; echo corpus >> order; echo text > corpus", outs: [corpus]}
+  rung:
+    matrix: {size: [s, m]}
+    cmd: "echo rung >> order; cat corpus > rung-${item.size}"
+    deps: [corpus]
+    outs: ["rung-${item.size}"]
+  report:
+    cmd: "echo report >> order; mkdir page; cat rung-s rung-m > page/index.html"
+    deps: [rung-s, rung-m]
+    outs: [page]
+"""
+
+# `bad` fails at once and for good; `flaky` once; `sibling` is still running when `bad` fails.
+FAILING = """
+stages:
+  bad: {cmd: "echo 'error: this cell is broken' >&2; exit 3", outs: [x]}
+  after: {cmd: "cp x y", deps: [x], outs: [y]}
+  flaky: {cmd: "test -e tried || { touch tried; exit 1; }; echo 1 > z", outs: [z]}
+  sibling: {cmd: "sleep 3; echo 1 > s", outs: [s]}
+"""
+
+# `slow` sleeps while the file `wait` is there; its grandchild does not end on SIGTERM.
+SLOW = """
+stages:
+  slow: {cmd: "python slow.py; echo 1 > w", outs: [w]}
+  next: {cmd: "cp w v", deps: [w], outs: [v]}
+"""
+SLOW_SCRIPT = """
+import os, pathlib, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("pid").write_text(str(os.getpid()))
+while pathlib.Path("wait").exists():
+    time.sleep(0.1)
+"""
+
+
+class Server:
+    """A Prefect server, and what it knows of the last flow run."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.api = f"{url}/api"
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "DVC_", "PYTHONPATH"))}
+        self.variables = {**variables, "PREFECT_API_URL": self.api, "PREFECT_HOME": str(home), "MLFLOW_TRACKING_URI": "off"}
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        request = urllib.request.Request(f"{self.api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.loads(response.read() or b"null")
+
+    def last_run(self) -> dict[str, Any]:
+        run: dict[str, Any] = self.post("flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 1})[0]
+        return run
+
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        tasks = self.post("task_runs/filter", {"flow_runs": {"id": {"any_": [self.last_run()["id"]]}}})
+        return {task["name"]: task for task in tasks}
+
+    def states(self) -> dict[str, str]:
+        return {name: task["state"]["name"] for name, task in self.tasks().items()}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("prefect")
+    described = servers.prefect(servers.free_port())
+    children = Children()
+    with (home / "server.log").open("w", encoding="utf-8") as log:
+        process = children.start(described.command, home, {**described.variables, "PREFECT_HOME": str(home)}, log)
+        try:
+            assert servers.wait_until_healthy(described, process), (home / "server.log").read_text(encoding="utf-8")
+            yield Server(described.url, home)
+        finally:
+            children.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("empty")
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=folder, check=True)
+    for package in ("components", "flows"):
+        (folder / package).symlink_to(ROOT / package)
+    return folder
+
+
+@pytest.fixture
+def repository(empty_repository: Path, tmp_path: Path) -> Callable[[str], Path]:
+    def make(dvc_yaml: str) -> Path:
+        folder = tmp_path / "repository"
+        shutil.copytree(empty_repository, folder, symlinks=True)
+        (folder / "dvc.yaml").write_text(dvc_yaml, encoding="utf-8")
+        (folder / "slow.py").write_text(SLOW_SCRIPT, encoding="utf-8")
+        return folder
+
+    return make
+
+
+def start(server: Server, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "flows.pipeline", *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=server.variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def run(server: Server, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and stderr."""
+    process = start(server, folder, *arguments)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, errors
+
+
+def wait_for(true: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (value := true()):
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.1)
+    return value
+
+
+def running_pid(folder: Path) -> int:
+    wait_for(lambda: (folder / "pid").exists() and (folder / "pid").read_text())
+    return int((folder / "pid").read_text())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+
+
+def test_cells_run_in_order_and_a_second_time_none_does(server: Server, repository: Callable[[str], Path]) -> None:
+    folder = repository(DIAMOND)
+    assert run(server, folder, "--workers", "2")[0] == 0
+    assert (folder / "order").read_text().split() == ["corpus", "rung", "rung", "report"]
+    tasks = server.tasks()
+    assert server.states() == dict.fromkeys(["corpus", "rung@s", "rung@m", "report"], "Completed")
+    upstream = {parent["id"] for parent in tasks["report"]["task_inputs"]["wait_for"]}
+    assert upstream == {tasks["rung@s"]["id"], tasks["rung@m"]["id"]}
+
+    lines = [log["message"] for log in server.post("logs/filter", {"logs": {"task_run_id": {"any_": [tasks["corpus"]["id"]]}}})]
+    assert "one line of corpus" in lines
+    assert not [line for line in lines if "git add" in line]
+    artifacts = server.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [server.last_run()["id"]]}}})
+    assert f"[page/index.html](file://{folder}/page/index.html)" in artifacts[0]["data"]
+
+    heavy = "{'torch', 'lightning', 'mlflow'}"
+    code = f"import sys; from flows import pipeline; status = pipeline.main([]); print(status, *{heavy} & {{*sys.modules}})"
+    again = subprocess.run([sys.executable, "-c", code], cwd=folder, env=server.variables, capture_output=True, text=True, check=True)
+    assert again.stdout.splitlines()[-1] == "0"
+    assert set(server.states().values()) == {"Cached"}
+    assert len((folder / "order").read_text().split()) == 4
+
+    (folder / "rung-m").unlink()  # DVC has it in its cache: it checks it out and runs nothing
+    (folder / "dvc.yaml").write_text(DIAMOND.replace("cat rung-s rung-m", "cat rung-m rung-s"), encoding="utf-8")
+    assert run(server, folder, "report")[0] == 0
+    assert (folder / "order").read_text().split()[4:] == ["report"]
+    assert server.states() == {"corpus": "Cached", "rung@s": "Cached", "rung@m": "Completed", "report": "Completed"}
+
+
+def test_siblings_of_a_failed_cell_finish_and_the_flow_fails(server: Server, repository: Callable[[str], Path]) -> None:
+    folder = repository(FAILING)
+    status, errors = run(server, folder, "--workers", "3", "--retries", "1")
+    assert status == 1
+    assert errors.splitlines()[-1].startswith("error: bad: exit status 255: error: this cell is broken")
+    assert server.states() == {"bad": "Failed", "after": "NotReady", "flaky": "Completed", "sibling": "Completed"}
+    assert server.last_run()["state"]["type"] == "FAILED"
+    assert {name: task["run_count"] for name, task in server.tasks().items()} == {"bad": 2, "after": 0, "flaky": 2, "sibling": 1}
+    assert (folder / "s").exists()
+    assert (folder / "z").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_an_interrupted_flow_leaves_no_process_and_can_go_on(
+    server: Server, repository: Callable[[str], Path], number: signal.Signals
+) -> None:
+    folder = repository(SLOW)
+    (folder / "wait").touch()
+    flow = start(server, folder)
+    pid = running_pid(folder)
+    flow.send_signal(number)
+    _, errors = flow.communicate(timeout=PATIENCE_SECONDS)
+    assert flow.returncode in (130, 143, -number), errors
+    assert not is_alive(pid)
+    assert server.last_run()["state"]["type"] in ("CRASHED", "CANCELLED")
+
+    (folder / "wait").unlink()
+    assert run(server, folder)[0] == 0
+    assert server.states() == {"slow": "Completed", "next": "Completed"}
+
+
+def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, repository: Callable[[str], Path]) -> None:
+    folder = repository(SLOW)
+    (folder / "wait").touch()
+    serving = Children()
+    with (folder / "serve.log").open("w", encoding="utf-8") as log:
+        served = serving.start([sys.executable, "-m", "flows.serve"], folder, server.variables, log)
+        try:
+            [deployment] = wait_for(lambda: served.poll() is not None or server.post("deployments/filter", {}))
+            form = deployment["parameter_openapi_schema"]["properties"]
+            assert set(form) == {"targets", "workers", "retries"}
+            assert "how many cells may run at once" in form["workers"]["description"]
+            assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
+
+            launched = server.post(f"deployments/{deployment['id']}/create_flow_run", {"parameters": {"targets": ["slow"], "workers": 1}})
+            pid = running_pid(folder)
+            server.post(f"flow_runs/{launched['id']}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+            wait_for(lambda: server.last_run()["state"]["type"] == "CANCELLED")
+            wait_for(lambda: not is_alive(pid))
+            assert set(server.states()) == {"slow"}
+        finally:
+            serving.stop()
+
+
+def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = repository(DIAMOND)
+    assert run(server, folder, "rang") == (2, "error: dvc.yaml has no cell or stage 'rang'; did you mean rung or rung@s or rung@m?\n")
+    assert run(server, folder, "--workers", "0")[1].endswith("argument --workers: must be at least 1, got 0\n")
+    (folder / "dvc.yaml").write_text("stages: {a: {cmd: x, outs: [o], dep: [y]}}", encoding="utf-8")
+    status, errors = run(server, folder)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "dvc.yaml" in errors
+
+
+def test_the_graph_is_dvcs(repository: Callable[[str], Path]) -> None:
+    folder = repository(DIAMOND.replace("    outs: [page]", "    outs: [page]\n    meta: {slots: 2}"))
+    loaded = graph.Graph(folder)
+    cells = {cell.name: cell for cell in loaded.cells()}
+    assert list(cells) == ["corpus", "rung@m", "rung@s", "report"]  # longest chain first
+    assert cells["report"].upstream == ("rung@m", "rung@s")
+    assert cells["report"].outs == ("page",)
+    assert [cell.slots for cell in cells.values()] == [1, 1, 1, 2]
+    assert [cell.name for cell in loaded.cells(["rung"])] == ["corpus", "rung@m", "rung@s"]
+    assert [cell.name for cell in loaded.cells(["rung@s"])] == ["corpus", "rung@s"]
+    with pytest.raises(InputError, match="no cell or stage 'rung@x'; did you mean"):
+        loaded.cells(["rung@x"])
+    assert loaded.changed(list(cells)) == set(cells)
+    assert loaded.changed([]) == set()
