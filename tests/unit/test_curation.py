@@ -253,6 +253,13 @@ def test_reserved_source_must_exist(tmp_path: Path, own_text: dict[str, SourceCo
         build_corpus(own_text, config(), EVEN, tmp_path / "corpus", lambda _: None)
 
 
+def test_colon_in_the_name_of_a_source(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
+    renamed = {"mine": own_text["mine"], "no:ise": own_text["noise"]}
+    weights = MixtureConfig(weights={"mine": 0.5, "no:ise": 0.5}, max_epochs=4.0)
+    with pytest.raises(InputError, match=r"sources: 'no:ise' is no name for a source; leave out the colon"):
+        build_corpus(renamed, config(reserved_source="mine"), weights, tmp_path / "corpus", lambda _: None)
+
+
 def test_raw_text_needs_a_reference(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     raw = {name: source.model_copy(update={"role": "raw"}) for name, source in own_text.items()}
     with pytest.raises(InputError, match="all are raw"):
