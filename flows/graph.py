@@ -31,7 +31,7 @@ class Cell:
 
 
 class Graph:
-    """The graph of the repository at ``root``."""
+    """The graph of the repository at ``root``, which is the working directory: DVC names its stages as seen from there."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

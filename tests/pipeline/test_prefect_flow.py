@@ -238,7 +238,7 @@ def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, r
             serving.stop()
 
 
-def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str], Path], tmp_path: Path) -> None:
+def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str], Path]) -> None:
     folder = repository(DIAMOND)
     assert run(server, folder, "rang") == (2, "error: dvc.yaml has no cell or stage 'rang'; did you mean rung or rung@s or rung@m?\n")
     assert run(server, folder, "--workers", "0")[1].endswith("argument --workers: must be at least 1, got 0\n")
@@ -248,8 +248,9 @@ def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str
     assert "dvc.yaml" in errors
 
 
-def test_the_graph_is_dvcs(repository: Callable[[str], Path]) -> None:
+def test_the_graph_is_dvcs(repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = repository(DIAMOND.replace("    outs: [page]", "    outs: [page]\n    meta: {slots: 2}"))
+    monkeypatch.chdir(folder)
     loaded = graph.Graph(folder)
     cells = {cell.name: cell for cell in loaded.cells()}
     assert list(cells) == ["corpus", "rung@m", "rung@s", "report"]  # longest chain first
