@@ -130,6 +130,8 @@ class _Recorder:
         """Let the recorder end, which it does at once after its last answer."""
         self._messages.put(None)
         self._writer.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._process.wait()
 
     def _write(self) -> None:

@@ -45,7 +45,8 @@ class Interfaces:
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=30)
+        self.process.communicate(timeout=30)
+        return self.process.returncode
 
 
 @pytest.fixture(scope="module")
