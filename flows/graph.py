@@ -55,9 +55,10 @@ class Graph:
         from dvc.exceptions import DvcException
         from dvc.lock import LockError
 
+        only = list(names) if len(names) == 1 else None  # DVC reads its files anew for every name: 3.7 s for 53, 1.2 s for all at once
         try:
             with _repository(self._root) as repo:
-                return set(repo.status(list(names))) if names else set()
+                return set(repo.status(only)) & set(names) if names else set()
         except LockError:
             return set(names)  # another process runs one of them: `dvc --wait-for-lock repro` waits for it and decides
         except DvcException as error:

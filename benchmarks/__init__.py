@@ -1,0 +1,1 @@
+"""Us beside named peers on the same input, in one run. ``python -m benchmarks.NAME [--quick]``; see harness.py."""

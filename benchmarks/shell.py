@@ -1,0 +1,159 @@
+"""What the shell costs when there is nothing to do, and what a cell pays before it works.
+
+The graph is a small one of its own with as many cells as ours, in a fresh git and DVC repository.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import harness
+from flows import quiet, servers
+from flows.children import Children
+
+ROOT = Path(__file__).parents[1]
+PY = sys.executable
+CELLS = 50
+HELP_LIMIT_SECONDS = 1.0
+STAGE_SECONDS = 4.0
+
+DVC_YAML = f"""
+stages:
+  corpus: {{cmd: "echo corpus > corpus", outs: [corpus]}}
+  cell:
+    matrix: {{seed: [{", ".join(map(str, range(CELLS - 2)))}]}}
+    cmd: "cat corpus > cell-${{item.seed}}"
+    deps: [corpus]
+    outs: ["cell-${{item.seed}}"]
+  report:
+    cmd: "cat cell-* > report"
+    deps: [{", ".join(f"cell-{seed}" for seed in range(CELLS - 2))}]
+    outs: [report]
+"""
+
+# The wiring that comes to mind first: a Prefect task for each stage, each a `dvc repro` of its own.
+PLAIN_FLOW = """
+import subprocess, sys
+from dvc.repo import Repo
+from prefect import flow, task
+from prefect.task_runners import ThreadPoolTaskRunner
+
+@task
+def repro(name):
+    subprocess.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name], check=True)
+
+@flow(task_runner=ThreadPoolTaskRunner(max_workers=2))
+def plain():
+    import networkx
+    graph = Repo().index.graph
+    done = {}
+    for stage in networkx.dfs_postorder_nodes(graph):
+        done[stage] = repro.submit(stage.addressing, wait_for=[done[upstream] for upstream in graph.successors(stage)])
+    return [future.wait() or future.state for future in done.values()]
+
+plain()
+"""
+
+FIRST_STEP = """
+import sys
+if "light" in sys.argv:
+    from flows import light_imports
+    light_imports.install()
+import lightning.pytorch
+import torch
+torch.optim.AdamW(torch.nn.Linear(4, 4).parameters()).zero_grad()
+"""
+
+OUR_TRACKED_STAGE = f"""
+import time
+from flows import params, tracking
+class Sections(params.Sections):
+    pass
+with tracking.run("stage", [], 0, Sections()) as run:
+    time.sleep({STAGE_SECONDS})
+    run.log_metrics({{"loss_nats": 1.0}})
+"""
+
+PLAIN_TRACKED_STAGE = f"""
+import os, time
+from mlflow import MlflowClient
+client = MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+run = client.create_run("0", run_name="stage")
+time.sleep({STAGE_SECONDS})
+client.log_metric(run.info.run_id, "loss_nats", 1.0)
+client.set_terminated(run.info.run_id)
+"""
+
+
+def main() -> int:
+    """Print the rows; exit status 1 when one falls short."""
+    repeats = 3 if harness.is_quick(__doc__) else 9
+    quiet.set_variables()
+    with tempfile.TemporaryDirectory() as folder, _repository(Path(folder)) as (repository, variables):
+
+        def python(*arguments: str) -> float:
+            return harness.seconds([PY, *arguments], repository, variables)
+
+        harness.heading()
+        rows = [
+            harness.compare(
+                "python -m flows.pipeline --help", lambda: python("-m", "flows.pipeline", "--help"),
+                "the limit of 1 s", lambda: HELP_LIMIT_SECONDS, 1.0, repeats,
+            ),
+            harness.compare(
+                "python -m flows.pipeline --help", lambda: python("-m", "flows.pipeline", "--help"),
+                "prefect flow-run --help", lambda: python("-m", "prefect", "flow-run", "--help"), 1.0, repeats,
+            ),
+            harness.compare(
+                f"no-op dvc repro, {CELLS} cells", lambda: python("-m", "dvc", "--wait-for-lock", "repro"),
+                "dvc status of the same", lambda: python("-m", "dvc", "status"), 0.3, repeats,
+            ),
+            harness.compare(
+                f"cached flow, {CELLS} cells", lambda: python("-m", "flows.pipeline", "--workers", "2"),
+                "Prefect flow of one dvc repro a cell", lambda: python("-c", PLAIN_FLOW), 2.0, 1 if repeats == 3 else 3,
+            ),
+            harness.compare(
+                "imports of a training process", lambda: python("-c", FIRST_STEP, "light"),
+                "lightning and torch as they come", lambda: python("-c", FIRST_STEP), 1.5, repeats,
+            ),
+            harness.compare(
+                f"tracked stage of {STAGE_SECONDS:.0f} s", lambda: python("-c", OUR_TRACKED_STAGE),
+                "MlflowClient in the stage", lambda: python("-c", PLAIN_TRACKED_STAGE), 1.2, repeats,
+            ),
+        ]  # fmt: skip
+    return harness.finish("shell", rows)
+
+
+@contextmanager
+def _repository(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The repository, everything in it up to date, and the variables of a Prefect server and an MLflow store for it alone."""
+    repository, home = folder / "repository", folder / "prefect"
+    server = servers.prefect(servers.free_port())
+    variables = {
+        **server.variables,
+        "PREFECT_HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+    }
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    (repository / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
+    home.mkdir()
+    children = Children()
+    try:
+        with (folder / "server.log").open("w", encoding="utf-8") as log:
+            process = children.start(server.command, folder, variables, log)
+            for command in (["dvc", "init", "--quiet"], ["dvc", "repro"]):
+                harness.seconds([PY, "-m", *command], repository, variables)
+            harness.seconds([PY, "-c", OUR_TRACKED_STAGE], repository, variables)  # makes the database
+            if not servers.wait_until_healthy(server, process):
+                sys.exit("error: the Prefect server did not start")
+            yield repository, variables
+    finally:
+        children.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
