@@ -101,4 +101,6 @@ def _describe(error: ErrorDetails) -> str:
         return f"{key} is missing; add it"
     if error["type"] == "extra_forbidden":
         return f"{key} is not a known parameter; mend the name or remove it"
-    return f"{key}: {error['msg']}, got {error['input']!r}" if not error["type"].startswith("value_error") else f"{key}: {error['msg']}"
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}"
+    return f"{key}: {error['msg']}, got {error['input']!r}"

@@ -13,6 +13,8 @@ class TrainingConfig(Frozen):
     train_tokens: int = Field(ge=1)
     batch_tokens: int = Field(ge=1)
     """Tokens per optimiser step, over all micro-batches and devices; a multiple of the context length."""
+    order_seed: int = Field(ge=0)
+    """Of the permutation of windows that every run reads; the seed of a run does not touch it."""
     micro_batch_sequences: int = Field(ge=1)
     """Sequences per forward pass; a batch of more is accumulated."""
     learning_rate: float = Field(gt=0)

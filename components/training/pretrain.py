@@ -51,9 +51,7 @@ def pretrain(
     held_out = tokens.stream("held_out")
     recorder = Recorder(held_out, state, on_row)
     recorder.restore(module)
-    steps = Steps(
-        tokens.stream("train"), transformer.context_length, config.training.batch_tokens, config.training.num_steps, module.steps_done
-    )
+    steps = Steps(tokens.stream("train"), transformer.context_length, config.training, module.steps_done)
     if len(steps) and not recorder.diverged:
         trainer = build_trainer(config.compute, len(steps), [recorder])
         fit(trainer, module, DataLoader(steps, batch_size=None))

@@ -7,15 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.artifacts import TokenStream
 from components.errors import InputError
 from components.training.config import TrainingConfig
-from components.training.data_order import Steps
+from components.training.data_order import Steps, window_order
 from components.training.schedule import learning_rate
 from tests.tiny_tokens import write_tiny_tokens
 
 CONFIG = TrainingConfig(
     train_tokens=1000,
     batch_tokens=16,
+    order_seed=3,
     micro_batch_sequences=4,
     learning_rate=1.0,
     warmup_tokens=100,
@@ -30,19 +32,33 @@ CONFIG = TrainingConfig(
 )
 
 
+def steps(stream: TokenStream, batch_tokens: int, num_steps: int, first_step: int = 0) -> Steps:
+    training = CONFIG.model_copy(update={"batch_tokens": batch_tokens, "train_tokens": batch_tokens * num_steps})
+    return Steps(stream, 8, training, first_step)
+
+
 def test_the_tokens_are_the_same_for_every_batch_size(tmp_path: Path) -> None:
     stream = write_tiny_tokens(tmp_path / "t").stream("train")
+    rows = []
     for batch_tokens, num_steps in ((8, 96), (64, 12), (256, 3)):
-        steps = Steps(stream, context_length=8, batch_tokens=batch_tokens, num_steps=num_steps)
-        inputs = torch.cat([steps[i][:, :-1].flatten() for i in range(len(steps))])
-        targets = torch.cat([steps[i][:, 1:].flatten() for i in range(len(steps))])
-        assert inputs.tolist() == stream.read(0, 768).tolist()
-        assert targets.tolist() == stream.read(1, 769).tolist()
+        run = steps(stream, batch_tokens, num_steps)
+        rows.append(torch.cat([run[i] for i in range(len(run))]).tolist())
+    assert rows[0] == rows[1] == rows[2]
+
+
+def test_every_window_is_read_once_and_whole(tmp_path: Path) -> None:
+    stream = write_tiny_tokens(tmp_path / "t").stream("train")
+    order = window_order(stream.num_tokens, 8, order_seed=3)
+    assert sorted(order.tolist()) == list(range((stream.num_tokens - 1) // 8))
+    assert order.tolist() != sorted(order.tolist())
+    run = steps(stream, 16, 5)
+    assert [row for i in range(5) for row in run[i].tolist()] == [stream.read(8 * w, 8 * w + 9).tolist() for w in order[:10].tolist()]
+    assert window_order(stream.num_tokens, 8, order_seed=4).tolist() != order.tolist()
 
 
 def test_a_run_taken_up_again_reads_what_it_would_have_read(tmp_path: Path) -> None:
     stream = write_tiny_tokens(tmp_path / "t").stream("train")
-    whole, rest = Steps(stream, 8, 32, 10), Steps(stream, 8, 32, 10, first_step=7)
+    whole, rest = steps(stream, 32, 10), steps(stream, 32, 10, first_step=7)
     assert len(rest) == 3
     assert all(torch.equal(rest[i], whole[7 + i]) for i in range(3))
     with pytest.raises(IndexError):
@@ -55,7 +71,7 @@ def test_a_run_taken_up_again_reads_what_it_would_have_read(tmp_path: Path) -> N
 )
 def test_impossible_runs_are_refused(tmp_path: Path, batch_tokens: int, num_steps: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Steps(write_tiny_tokens(tmp_path / "t").stream("train"), 8, batch_tokens, num_steps)
+        steps(write_tiny_tokens(tmp_path / "t").stream("train"), batch_tokens, num_steps)
 
 
 def test_learning_rate_at_its_corners() -> None:
