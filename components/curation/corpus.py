@@ -5,6 +5,7 @@ take part in the search for duplicates, so that no near-copy of them is trained 
 near-copy in training because of two near-copies only one survives.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -70,7 +71,8 @@ def curate(entries: Sequence[Entry], roles: Mapping[str, str], config: CurationC
     measured = _drop_low_quality(fates, hashed, roles, config)
     report(f"dropped {fates.rule.count('quality'):,} raw documents of low quality")
     _drop_near_duplicates(fates, hashed, roles, config)
-    report(f"dropped {fates.rule.count('near_duplicate'):,} near-duplicates")
+    _keep_one_of_each_held_out_work(fates, config)
+    report(f"dropped {fates.rule.count('near_duplicate'):,} near-duplicates and {fates.rule.count('same_work'):,} versions of held-out works")
     return fates, measured
 
 
@@ -125,6 +127,21 @@ def _drop_near_duplicates(fates: Fates, hashed: _Words, roles: Mapping[str, str]
     rows = fates.rows("reserved")
     found = deduplication.near_duplicates(*hashed.at(rows), _ranks(fates, rows, roles), config.deduplication, config.seed)
     fates.drop_duplicates(rows, found, "near_duplicate")
+
+
+def _keep_one_of_each_held_out_work(fates: Fates, config: CurationConfig) -> None:
+    """Of the versions of a held-out work, keep the one of the least draw: three translations of one chapter are neither
+    independent evidence nor, side by side, a fair text to compare a model of short contexts with a compressor on."""
+    versions = defaultdict(list)
+    for row, document in _still_in(fates):
+        if fates.held_out[row] and "work" in document.meta:
+            versions[document.meta["work"]].append((draws.uniform(config.seed, "version", document.id), row, document.id))
+    for rows in versions.values():
+        _, _, kept = min(rows)
+        for _, row, id in rows:
+            if id != kept:
+                fates.drop(row, "same_work")
+                fates.nearest[row] = kept
 
 
 def _ranks(fates: Fates, rows: Ranks, roles: Mapping[str, str]) -> Ranks:

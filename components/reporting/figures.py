@@ -16,10 +16,11 @@ RULE_COLOURS = {
     "quality": "orange",
     "near_duplicate": "purple",
     "exact_duplicate": "blue",
+    "same_work": "red",
     "reserved": "gold",
     "too_short": "grey",
     "too_large": "brown",
-    "not_utf8": "red",
+    "not_utf8": "brown",
 }
 COLOURS = ("blue", "orange", "teal", "purple", "gold", "red", "brown")
 CURVE_POINTS = 160
