@@ -273,7 +273,7 @@ def test_weights_that_do_not_sum_to_one_are_one_line(tmp_path: Path) -> None:
     [line] = [line for line in text.splitlines() if line.startswith("  weights:")]
     changed = tmp_path / "params.yaml"
     changed.write_text(text.replace(line, "  weights: {crawl: 0.5, docs: 0.5, books: 0.5}"), encoding="utf-8")
-    with pytest.raises(InputError, match=r"mixture: Value error, weights must sum to 1, these sum to 1\.5"):
+    with pytest.raises(InputError, match=r"mixture: weights must sum to 1, these sum to 1\.5"):
         params.load(Sections, path=changed)
 
 
