@@ -46,7 +46,8 @@ if "touch" in sys.argv:
     compiled = torch.compile(module.layers, backend="eager")
     torch.compile(lambda x: x * 2)  # asks inductor for its modes
     import torch._inductor.utils
-    real = [torchmetrics.Accuracy.__name__, torch._inductor.config.deterministic, isinstance(compiled, wrappers.OptimizedModule), isinstance(module, wrappers.OptimizedModule)]
+    is_compiled = [isinstance(model, wrappers.OptimizedModule) for model in (compiled, module)]
+    real = [torchmetrics.Accuracy.__name__, torch._inductor.config.deterministic, *is_compiled]
 else:
     real = []
 print(json.dumps({"weights": weights, "heavy": heavy, "real": real}))
