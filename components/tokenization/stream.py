@@ -6,13 +6,15 @@ row of tokens from its start.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.artifacts import Corpus, atomic_folder, write_manifest
-from components.errors import InputError
+from components.curation.config import MixtureConfig
+from components.curation.mixture import Share, plan
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.tokenization.config import TokenizationConfig
 from components.tokenization.shards import StreamDocument, write_stream
@@ -35,25 +37,25 @@ class Text:
 
 def build_token_shards(
     corpus: Corpus,
-    weights: Mapping[str, float],
+    mixture: MixtureConfig,
     config: TokenizationConfig,
     out: Path,
     progress: Callable[[int, int], None],
-) -> dict[str, Any]:
-    """Train the tokenizer on the mixture, encode the corpus, write ``out`` and return the metrics.
+) -> tuple[dict[str, Any], dict[str, Share]]:
+    """Train the tokenizer on the mixture, encode the corpus, write ``out``; return the metrics and what each source gives.
 
     Raises:
         InputError: a source with a weight has no documents; the text is too small for the vocabulary.
     """
     documents = corpus.documents()
     train, held_out = _split(documents, "train"), _split(documents, "held_out")
-    shares = {name: weight for name, weight in weights.items() if weight > 0}
-    for source in shares:
-        if not any(text.source == source for text in train):
-            raise InputError(f"params.yaml: mixture.weights.{source} is {shares[source]}, but no document of it was kept; set it to 0")
-    tokenizer = BytePairTokenizer.train(iter(_training_sample(train, shares, config)), config.vocab_size)
+    tokenizer = BytePairTokenizer.train(iter(_training_sample(train, mixture.weights, config)), config.vocab_size)
     codes = _encode(tokenizer, [*train, *held_out], progress)
-    stream = training_stream(train, codes, shares, config)
+    available: Counter[str] = Counter()
+    for text in train:
+        available[text.source] += len(codes[text.id])
+    shares = {source: share for source, share in plan(mixture, config.stream_tokens, available).items() if share.tokens}
+    stream = training_stream(train, codes, shares, config.seed)
     with atomic_folder(out) as scratch:
         tokenizer.save(scratch / "tokenizer.json")
         splits = {
@@ -61,29 +63,28 @@ def build_token_shards(
             "held_out": write_stream(scratch / "held_out", [_occurrence(text, codes, 0) for text in held_out], config.shard_tokens),
         }
         write_manifest(scratch, "token_shards", vocab_size=tokenizer.vocab_size, splits=splits)
-    return _metrics(tokenizer.vocab_size, splits, train, codes, shares, stream)
+    return _metrics(tokenizer.vocab_size, splits, shares, stream), shares
 
 
 def training_stream(
-    texts: Sequence[Text], codes: Mapping[str, Sequence[int]], shares: Mapping[str, float], config: TokenizationConfig
+    texts: Sequence[Text], codes: Mapping[str, Sequence[int]], shares: Mapping[str, Share], seed: int
 ) -> list[StreamDocument]:
-    """Occurrences of documents in stream order, at least ``stream_tokens`` tokens together.
+    """Occurrences of documents in stream order; each source gives at least its share of the tokens.
 
-    Each source gives its share of the tokens, document after document in the order of hash(seed, epoch, id), and
-    begins again (epoch 1, 2, ...) only when all of it was used: sampling without replacement, as GPT-3 section 2.2.
-    An occurrence's place is the share of its source's quota that was used before it.
+    A source gives document after document in the order of hash(seed, epoch, id), and begins again (epoch 1, 2, ...) only
+    when all of it was used: sampling without replacement, as GPT-3 section 2.2. An occurrence's place is the part of its
+    source's share that was used before it.
     """
     placed = []
     for source, share in shares.items():
-        quota = share * config.stream_tokens
         own = [text for text in texts if text.source == source]
         used, epoch = 0, 0
-        while used < quota:
-            for text in sorted(own, key=lambda text: order_key(config.seed, epoch, text.id)):
-                if used >= quota:
+        while used < share.tokens:
+            for text in sorted(own, key=lambda text: order_key(seed, epoch, text.id)):
+                if used >= share.tokens:
                     break
                 document = _occurrence(text, codes, epoch)
-                placed.append((used / quota, source, document))
+                placed.append((used / share.tokens, source, document))
                 used += len(document.tokens)
             epoch += 1
     return [document for _, _, document in sorted(placed, key=lambda entry: entry[:2])]
@@ -99,10 +100,10 @@ def _split(documents: "pa.Table", split: str) -> list[Text]:
     return [Text(id, source, text) for id, source, own, text in sorted(zip(*columns, strict=True)) if own == split]
 
 
-def _training_sample(texts: Sequence[Text], shares: Mapping[str, float], config: TokenizationConfig) -> list[str]:
+def _training_sample(texts: Sequence[Text], weights: Mapping[str, float], config: TokenizationConfig) -> list[str]:
     sample = []
-    for source, share in shares.items():
-        budget = share * config.tokenizer_train_chars
+    for source, weight in weights.items():
+        budget = weight * config.tokenizer_train_chars
         for text in sorted((text for text in texts if text.source == source), key=lambda text: order_key(config.seed, 0, text.id)):
             if budget <= 0:
                 break
@@ -128,18 +129,17 @@ def _occurrence(text: Text, codes: Mapping[str, Sequence[int]], epoch: int) -> S
 
 
 def _metrics(
-    vocab_size: int,
-    splits: Mapping[str, Mapping[str, Any]],
-    train: Sequence[Text],
-    codes: Mapping[str, Sequence[int]],
-    shares: Mapping[str, float],
-    stream: Sequence[StreamDocument],
+    vocab_size: int, splits: Mapping[str, Mapping[str, Any]], shares: Mapping[str, Share], stream: Sequence[StreamDocument]
 ) -> dict[str, Any]:
     sources = {}
-    for source, weight in shares.items():
-        available = sum(len(codes[text.id]) for text in train if text.source == source)
+    for source, share in shares.items():
         drawn = sum(len(document.tokens) for document in stream if document.source == source)
-        sources[source] = {"weight": weight, "tokens_available": available, "tokens_drawn": drawn, "epochs": round(drawn / available, 4)}
+        sources[source] = {
+            "weight": share.weight,
+            "tokens_available": share.tokens_available,
+            "tokens_drawn": drawn,
+            "epochs": round(drawn / share.tokens_available, 4),
+        }
     sizes = {name: {"tokens": split["num_tokens"], "bytes": split["num_bytes"]} for name, split in splits.items()}
     bytes_per_token = round(sizes["held_out"]["bytes"] / max(1, sizes["held_out"]["tokens"]), 4)
     return {"vocab_size": vocab_size, **sizes, "bytes_per_token": bytes_per_token, "sources": sources}

@@ -19,14 +19,16 @@ class Sections(params.Sections):
 def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     """data/corpus -> data/tokens and its metrics."""
     from components.artifacts import Corpus, write_json
+    from components.curation.mixture import warnings
     from components.tokenization.stream import build_token_shards
     from flows.progress import Progress
 
     run.log_dataset("corpus", Path(args.corpus))
     with Progress("tokenize", "documents") as progress:
-        metrics = build_token_shards(
-            Corpus(Path(args.corpus)), loaded.mixture.weights, loaded.tokenization, Path(args.out), progress.update
-        )
+        corpus, out = Corpus(Path(args.corpus)), Path(args.out)
+        metrics, shares = build_token_shards(corpus, loaded.mixture, loaded.tokenization, out, progress.update)
+    for line in warnings(loaded.mixture, shares):
+        print(f"warning: {line}", file=sys.stderr)
     for source, row in metrics["sources"].items():
         drawn = f"{row['tokens_drawn']:,} tokens of {row['tokens_available']:,}"
         print(f"{source:>12}: weight {row['weight']:.2f}, {drawn}, {row['epochs']:.2f} epochs")

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.artifacts import Corpus, TokenShards, write_manifest
+from components.curation.config import MixtureConfig
 from components.errors import InputError
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.tokenization.config import TokenizationConfig
 from components.tokenization.stream import build_token_shards
 
 CONFIG = TokenizationConfig(seed=0, vocab_size=285, tokenizer_train_chars=20_000, stream_tokens=4000, shard_tokens=1500)
-WEIGHTS = {"a": 0.25, "b": 0.75, "unused": 0.0}
+MIXTURE = MixtureConfig(weights={"a": 0.25, "b": 0.75, "unused": 0.0}, max_epochs=4.0)
 WORDS = ["alpha", "beta", "gamma", "delta's", "42", "naïve", "\n\n", "x=1;", "漢字"]
 
 
@@ -42,7 +43,7 @@ def write_corpus(folder: Path, reverse: bool = False) -> Corpus:
 
 def build(folder: Path, reverse: bool = False, **changes: int) -> TokenShards:
     config = CONFIG.model_copy(update=changes)
-    build_token_shards(write_corpus(folder / "corpus", reverse), WEIGHTS, config, folder / "tokens", lambda done, total: None)
+    build_token_shards(write_corpus(folder / "corpus", reverse), MIXTURE, config, folder / "tokens", lambda done, total: None)
     return TokenShards(folder / "tokens")
 
 
@@ -111,8 +112,10 @@ def test_the_mixture_holds_in_every_stretch_and_no_document_repeats_within_an_ep
 
 def test_a_source_with_a_weight_and_no_documents_is_refused(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus")
-    with pytest.raises(InputError, match=r"mixture\.weights\.c is 0\.5, but no document of it was kept"):
-        build_token_shards(corpus, {"a": 0.5, "c": 0.5}, CONFIG, tmp_path / "tokens", lambda done, total: None)
+    with pytest.raises(InputError, match=r"mixture\.weights\.c is 0\.5, but nothing of that source was kept"):
+        build_token_shards(
+            corpus, MixtureConfig(weights={"a": 0.5, "c": 0.5}, max_epochs=4.0), CONFIG, tmp_path / "tokens", lambda done, total: None
+        )
     assert not (tmp_path / "tokens").exists()
 
 
