@@ -36,7 +36,7 @@ def small_params() -> dict[str, Any]:
         arms = list(study["arms"].items())[:2]
         study |= {"seeds": [0], "arms": dict(arms)}
         study["common"] = study["common"] and {"training.train_tokens": 4096, "training.warmup_tokens": 1024}
-    values["studies"]["batch_size"]["arms"] = {"b512": {}, "b1k": {"training.batch_tokens": 2048}}
+    values["studies"]["batch_size"]["arms"] = {"b128": {}, "b2k": {"training.batch_tokens": 2048}}
     return values
 
 

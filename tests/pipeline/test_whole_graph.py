@@ -112,13 +112,14 @@ def test_a_fresh_clone_gives_the_same_bytes(repository: Repository, tmp_path: Pa
     assert again == {path: before[path] for path in again}
 
 
-EVALUATE = (
-    "python -m flows.stages.evaluate_model --tokens data/tokens --corpus data/corpus --tasks data/tasks --checkpoint data/target "
-    "--metrics out.json"
-).split()
+def stage(name: str, **options: str) -> list[str]:
+    return ["python", "-m", f"flows.stages.{name}", *(part for key, value in options.items() for part in (f"--{key}", value))]
 
 
-PRETRAIN = ["python", "-m", "flows.stages.pretrain_model", "--tokens", "data/tokens", "--out", "out", "--metrics", "out.json"]
+PRETRAIN = stage("pretrain_model", tokens="data/tokens", out="out", metrics="out.json")
+EVALUATE = stage(
+    "evaluate_model", tokens="data/tokens", corpus="data/corpus", tasks="data/tasks", checkpoint="data/target", metrics="out.json"
+)
 
 
 @pytest.mark.parametrize(
