@@ -1,6 +1,5 @@
 """All labelled tasks of a run: derived from reserved docstrings, synthetic, and the user's own."""
 
-import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +9,9 @@ from components.errors import InputError
 from components.sources.documents import Document, Skipped
 from components.tasks import derived, synthetic
 from components.tasks.config import TasksConfig
+from components.tasks.docstrings import Docstring
 from components.tasks.items import DraftTask, save_tasks
 from components.tasks.own import own_task
-from components.tasks.text import split_summary
 
 if TYPE_CHECKING:
     from components.curation.config import CurationConfig
@@ -34,36 +33,36 @@ def derive_tasks(documents: Iterable[Document | Skipped], curation: "CurationCon
     """
     reserved = reserved_docstrings(documents, curation, config)
     splits = {
-        "train": [document for document in reserved if not _is_test(document, config)],
-        "test": [document for document in reserved if _is_test(document, config)],
+        "train": [docstring for docstring in reserved if not _is_test(docstring, config)],
+        "test": [docstring for docstring in reserved if _is_test(docstring, config)],
     }
     drafts = [make(splits, config) for make in DERIVED]
     drafts += synthetic.arithmetic(config)
-    drafts += synthetic.scrambles(reserved, config)
+    drafts += synthetic.scrambles([docstring.text for docstring in reserved], config)
     drafts += [_own(name, drafts, config) for name in sorted(config.own)]
     save_tasks(out, drafts)
     return drafts
 
 
-def reserved_docstrings(documents: Iterable[Document | Skipped], curation: "CurationConfig", config: TasksConfig) -> list[Document]:
-    """Reserved documents without their heading (name and parameters), when long enough.
-
-    Of several with the same first paragraph, often near-copies, the first by id is taken.
-    """
-    first: dict[str, Document] = {}
+def reserved_docstrings(documents: Iterable[Document | Skipped], curation: "CurationConfig", config: TasksConfig) -> list[Docstring]:
+    """Reserved docstrings that are long enough. Of several with the same summary, often near-copies, the first by id is taken."""
+    first: dict[str, Docstring] = {}
     for document in documents:
         if isinstance(document, Skipped) or not is_reserved(curation, document.id):
             continue
-        if "kind" not in document.meta:
-            raise InputError(f"params.yaml: curation.reserved_source {document.source}: choose one of kind distribution_docstrings")
-        docstring = document.text.partition("\n\n")[2].strip()
-        if len(docstring) >= config.min_chars:
-            first.setdefault(split_summary(docstring)[0], dataclasses.replace(document, text=docstring))
+        try:
+            docstring = Docstring.of(document)
+        except KeyError:
+            raise InputError(
+                f"params.yaml: curation.reserved_source {document.source}: choose one of kind distribution_docstrings"
+            ) from None
+        if len(docstring.text) >= config.min_chars:
+            first.setdefault(docstring.summary, docstring)
     return list(first.values())
 
 
-def _is_test(document: Document, config: TasksConfig) -> bool:
-    return uniform(config.seed, "test", document.id) < config.test_share
+def _is_test(docstring: Docstring, config: TasksConfig) -> bool:
+    return uniform(config.seed, "test", docstring.id) < config.test_share
 
 
 def _own(name: str, drafts: list[DraftTask], config: TasksConfig) -> DraftTask:

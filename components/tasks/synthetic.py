@@ -9,15 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count, islice
-from typing import TYPE_CHECKING
 
 from components.curation.draws import uniform
 from components.errors import InputError
 from components.tasks.config import SyntheticConfig, TasksConfig
 from components.tasks.items import DraftTask, FreeForm, Sourced
-
-if TYPE_CHECKING:
-    from components.sources.documents import Document
 
 Draw = Callable[[str], float]
 """A number in [0, 1) for a purpose, the same whenever asked."""
@@ -41,13 +37,13 @@ def arithmetic(config: TasksConfig) -> list[DraftTask]:
     return [_task(name, _questions(name, distinct, make, config.seed), config.synthetic) for name, (distinct, make) in questions.items()]
 
 
-def scrambles(documents: "Iterable[Document]", config: TasksConfig) -> list[DraftTask]:
-    """Tasks whose words are the most frequent ones of ``documents``; no word serves both training and test items.
+def scrambles(texts: Iterable[str], config: TasksConfig) -> list[DraftTask]:
+    """Tasks whose words are the most frequent ones of ``texts``; no word serves both training and test items.
 
     Raises:
         InputError: there are too few words.
     """
-    words = frequent_words((document.text for document in documents), config.synthetic)
+    words = frequent_words(texts, config.synthetic)
     ways: dict[str, Callable[[str, Draw], str]] = {
         "cycle_letters": cycle_letters,
         "anagrams1": lambda word, draw: shuffle_middle(word, 1, draw),

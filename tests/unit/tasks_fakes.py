@@ -5,7 +5,7 @@ from typing import Any
 from components.sources.documents import Document
 from components.tasks.config import TasksConfig
 
-LIBRARIES = ("numpy", "scipy", "pandas")
+LIBRARIES = ("numpy", "scipy", "pandas", "networkx", "torch")
 
 
 def tasks_config(synthetic_items: tuple[int, int] = (20, 40), **overrides: Any) -> TasksConfig:
@@ -31,8 +31,8 @@ def tasks_config(synthetic_items: tuple[int, int] = (20, 40), **overrides: Any) 
     return TasksConfig.model_validate(values | overrides)
 
 
-def docstrings(per_library: int = 60) -> list[Document]:
-    """Documents with a heading, a summary, a body and a See Also section, none like another."""
+def documents(per_library: int = 60) -> list[Document]:
+    """Docstring documents with a heading, a summary, a body and a See Also section, none like another."""
     found = []
     for library in LIBRARIES:
         for i in range(per_library):
@@ -42,7 +42,7 @@ def docstrings(per_library: int = 60) -> list[Document]:
                 f"Compute quantity {i} of {library} arrays.\n\n"
                 f"The function {name} takes np.array values and returns number {i} of them, as {library} does.\n\n"
                 f"Parameters\n----------\na : int\n    Value {i}.\n\n"
-                f"See Also\n--------\nother_{i} : Describes relative {i} in {library[0]}.\ncousin_{i}\n"
+                f"See Also\n--------\nother_{i} : Describes relative {i} in {library[:2]}.\ncousin_{i}\n"
             )
             meta = {"distribution": library, "module": f"{library}.core", "name": name, "kind": "function"}
             found.append(Document(f"docs:{library}/{library}/core.py::{name}", "docs", text, meta))

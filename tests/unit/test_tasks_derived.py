@@ -12,7 +12,7 @@ from components.errors import InputError
 from components.sources.documents import Document, Skipped
 from components.tasks.derive import derive_tasks
 from components.tasks.items import Classification, DraftTask, Entailment, MultipleChoice, Similarity, Sourced, TaskSet
-from tests.unit.tasks_fakes import docstrings, tasks_config
+from tests.unit.tasks_fakes import documents, tasks_config
 from tests.unit.test_tasks_synthetic import WORDS
 
 LABELLED = ("library", "summary_match", "see_also", "name_choice")
@@ -35,7 +35,7 @@ def corpus() -> list[Document]:
     for i in range(100):
         document = Document(f"docs:numpy/words{i}.py::<module>", "docs", text, meta)
         if is_reserved(curation(), document.id):
-            return [*docstrings(), document]
+            return [*documents(), document]
     raise AssertionError("no reserved id found")
 
 
@@ -82,41 +82,56 @@ def test_library_masks_what_would_be_a_look_up(drafts: dict[str, DraftTask]) -> 
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_summary_match_pairs_a_body_with_its_own_summary_exactly_when_it_says_so(drafts: dict[str, DraftTask]) -> None:
+def test_summary_match_says_whether_the_summary_is_that_of_the_name(drafts: dict[str, DraftTask]) -> None:
     draft = drafts["summary_match"]
     for row in rows(draft):
         assert isinstance(row.item, Entailment)
-        body, summary = (original(document).text for document in (row.documents[0], row.documents[-1]))
-        assert row.item.premise in body and row.item.hypothesis in summary
-        assert (row.item.hypothesis in body) == (row.item.label == draft.labels.index("own"))
-    assert Counter(row.item.label for row in draft.test) == {0: 5, 1: 5}  # type: ignore[union-attr]
+        named, summed_up = (original(document) for document in (row.documents[0], row.documents[-1]))
+        assert named.text.startswith(f"{row.item.premise}(")
+        assert row.item.hypothesis in summed_up.text
+        assert (named == summed_up) == (row.item.label == draft.labels.index("own"))
+        assert named == summed_up or named.meta["distribution"] != summed_up.meta["distribution"]
 
 
-def test_see_also_links_hold_and_the_section_is_gone(drafts: dict[str, DraftTask]) -> None:
+def test_see_also_says_whether_the_section_holds_the_line(drafts: dict[str, DraftTask]) -> None:
     draft = drafts["see_also"]
     for row in rows(draft):
         assert isinstance(row.item, Similarity)
         document = original(row.documents[0])
+        name, _, summary = row.item.first.partition(" : ")
+        assert document.text.startswith(f"{name}(") and summary in document.text
         assert (row.item.second in document.text) == (row.item.label == draft.labels.index("related"))
-        assert "See Also" not in row.item.first and "relative" not in row.item.first
-    assert Counter(row.item.label for row in draft.test) == {0: 5, 1: 5}  # type: ignore[union-attr]
-    assert {second for second, label in _answers(draft) if label} & {second for second, label in _answers(draft) if not label}
 
 
-def _answers(draft: DraftTask) -> list[tuple[str, int]]:
-    return [(row.item.second, row.item.label) for row in rows(draft)]  # type: ignore[union-attr]
+@pytest.mark.parametrize("name", ["summary_match", "see_also"])
+def test_neither_text_alone_tells_the_label(drafts: dict[str, DraftTask], name: str) -> None:
+    """Each text serves one item of either label, but where the wanted number cut a round in two."""
+    for part in (drafts[name].train, drafts[name].test):
+        assert Counter(row.item.label for row in part) == {0: len(part) // 2, 1: len(part) // 2}  # type: ignore[union-attr]
+        for field in ("premise", "hypothesis") if name == "summary_match" else ("first", "second"):
+            uses = Counter((getattr(row.item, field), row.item.label) for row in part)  # type: ignore[union-attr]
+            assert set(uses.values()) == {1}
+            assert sum((text, 1 - label) not in uses for text, label in uses) <= 2
 
 
-def test_name_choice_offers_four_names_of_one_library_and_hides_the_right_one(drafts: dict[str, DraftTask]) -> None:
+def test_name_choice_offers_a_name_of_four_libraries_and_hides_the_right_one(drafts: dict[str, DraftTask]) -> None:
     for row in rows(drafts["name_choice"]):
         assert isinstance(row.item, MultipleChoice)
         document = original(row.documents[0])
-        assert row.item.choices[row.item.label] == document.meta["name"]
+        assert document.text.startswith(f"{row.item.choices[row.item.label]}(")
         assert document.meta["name"] not in row.item.context
-        assert len(set(row.item.choices)) == 4
-        assert {original(other).meta["distribution"] for other in row.documents} == {document.meta["distribution"]}
+        assert len({choice.partition(".")[0] for choice in row.item.choices}) == 4
     labels = Counter(row.item.label for row in rows(drafts["name_choice"]))  # type: ignore[union-attr]
     assert len(labels) == 4
+
+
+def test_each_name_is_right_once_and_wrong_as_often_as_any_other(drafts: dict[str, DraftTask]) -> None:
+    uses: dict[str, list[bool]] = {}
+    for row in drafts["name_choice"].train:
+        assert isinstance(row.item, MultipleChoice)
+        for index, choice in enumerate(row.item.choices):
+            uses.setdefault(choice, []).append(index == row.item.label)
+    assert set(map(tuple, map(sorted, uses.values()))) == {(False, False, False, True)}
 
 
 def test_the_folder_holds_what_was_made(tmp_path: Path) -> None:

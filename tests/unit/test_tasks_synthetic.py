@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from components.sources.documents import Document
 from components.tasks import synthetic
 from components.tasks.config import TasksConfig
 from components.tasks.items import DraftTask, FreeForm
@@ -20,16 +19,12 @@ OPERATORS = {"plus": "+", "minus": "-", "times": "*"}
 RELEASED = Path("../shared/data/eval/openai-gpt3-arithmetic-scramble")
 
 
-def documents() -> list[Document]:
-    return [Document("docs:lib/a.py::f", "docs", " ".join(WORDS), {})]
-
-
 def arithmetic(name: str, config: TasksConfig | None = None) -> DraftTask:
     return next(draft for draft in synthetic.arithmetic(config or tasks_config()) if draft.name == name)
 
 
 def scrambled(name: str) -> list[tuple[str, str]]:
-    draft = next(draft for draft in synthetic.scrambles(documents(), tasks_config()) if draft.name == name)
+    draft = next(draft for draft in synthetic.scrambles([" ".join(WORDS)], tasks_config()) if draft.name == name)
     pairs = []
     for row in draft.train + draft.test:
         assert isinstance(row.item, FreeForm)
@@ -97,7 +92,7 @@ def test_reversed_words_are() -> None:
 
 
 def test_words_of_test_items_never_serve_training() -> None:
-    for draft in synthetic.scrambles(documents(), tasks_config()):
+    for draft in synthetic.scrambles([" ".join(WORDS)], tasks_config()):
         answers = [{row.item.completion for row in part} for part in (draft.train, draft.test)]  # type: ignore[union-attr]
         assert answers[0].isdisjoint(answers[1])
 
@@ -110,7 +105,7 @@ def test_frequent_words_are_lower_case_words_of_the_wanted_length_most_frequent_
 
 def test_too_few_words_is_an_error() -> None:
     with pytest.raises(InputError, match="cycle_letters has only 0"):
-        synthetic.scrambles([Document("docs:lib/a.py::f", "docs", "no such words", {})], tasks_config())
+        synthetic.scrambles(["no such words"], tasks_config())
 
 
 @pytest.mark.shared_data
@@ -131,7 +126,7 @@ def test_prompts_look_like_the_released_ones(name: str, file: str) -> None:
     opener = gzip.open if file.endswith(".gz") else open
     with opener(RELEASED / file, "rt", encoding="utf-8") as lines:
         released = [json.loads(next(lines)) for _ in range(200)]
-    drafts = [*synthetic.arithmetic(tasks_config()), *synthetic.scrambles(documents(), tasks_config())]
+    drafts = [*synthetic.arithmetic(tasks_config()), *synthetic.scrambles([" ".join(WORDS)], tasks_config())]
     ours = next(draft for draft in drafts if draft.name == name)
     assert {_shape(row["context"]) + _shape(row["completion"]) for row in released} >= {
         _shape(row.item.context) + _shape(row.item.completion)  # type: ignore[union-attr]
