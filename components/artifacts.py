@@ -5,7 +5,6 @@ Files hold no clock time, host name or run id, so that equal input gives equal b
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +46,7 @@ def write_text(path: Path, text: str) -> None:
     scratch = path.with_name(f".{path.name}.partial")
     try:
         scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, path)
+        scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise

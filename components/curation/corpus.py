@@ -72,7 +72,7 @@ def curate(entries: Sequence[Entry], roles: Mapping[str, str], config: CurationC
     report(f"dropped {fates.rule.count('quality'):,} raw documents of low quality")
     _drop_near_duplicates(fates, hashed, roles, config)
     _keep_one_of_each_held_out_work(fates, config)
-    report(f"dropped {fates.rule.count('near_duplicate'):,} near-duplicates and {fates.rule.count('same_work'):,} versions of held-out works")
+    report(f"dropped {fates.rule.count('near_duplicate'):,} near-duplicates, {fates.rule.count('same_work'):,} versions of held-out works")
     return fates, measured
 
 
