@@ -59,11 +59,11 @@ def finetune(
         InputError: a task without labels; a missing or corrupt checkpoint.
     """
     prepare(compute, seed)
-    specials = Specials.after(load_config(checkpoint).vocab_size)
+    shape = load_config(checkpoint)
+    specials = Specials.after(shape.vocab_size)
+    train = encode_items(task.train[: config.train_items], tokenizer, specials, shape.context_length)
+    test = encode_items(task.test, tokenizer, specials, shape.context_length)
     model = build_task_model(task, checkpoint, init, config, seed)
-    context_length = model.gpt.config.context_length
-    train = encode_items(task.train[: config.train_items], tokenizer, specials, context_length)
-    test = encode_items(task.test, tokenizer, specials, context_length)
     batches = EpochBatches(train, config, seed)
     recorder = _Recorder(on_row)
     module = LitFinetune(model, config, len(batches))

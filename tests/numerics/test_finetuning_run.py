@@ -15,7 +15,7 @@ from components.finetuning.heads import label_loss
 from components.finetuning.lit_finetune import schedule
 from components.finetuning.run import FinetuneResult, build_task_model, finetune, majority_accuracy, save_finetuned
 from components.finetuning.transforms import Specials, encode_items
-from components.tasks.items import Classification, LabelledTask, MultipleChoice, Similarity
+from components.tasks.items import Classification, FreeForm, LabelledTask, MultipleChoice, Similarity
 from components.training.config import ComputeConfig
 from components.training.optimizer import build_adamw
 from components.training.trainer import prepare
@@ -136,6 +136,12 @@ def test_a_corrupt_checkpoint_is_an_input_error(checkpoint: Path, tmp_path: Path
     (tmp_path / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes()[:-8])
     with pytest.raises(InputError, match="corrupt"):
         run(tmp_path)
+
+
+def test_a_task_without_labels_is_an_input_error(checkpoint: Path) -> None:
+    rows = [FreeForm("a", "b")] * 4
+    with pytest.raises(InputError, match="a free_form task has no labels"):
+        run(checkpoint, LabelledTask("free", "free_form", (), rows, rows))  # type: ignore[arg-type]
 
 
 def test_majority_is_that_of_the_training_items() -> None:
