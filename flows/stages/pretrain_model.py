@@ -9,6 +9,9 @@ from components.transformer.config import ModelConfig
 from flows import params, scratch, stage, tracking
 
 
+TRACKED_POINTS = 250  # of a curve in MLflow, which stores each as a row; curve.csv has every step
+
+
 class Sections(params.Sections):
     """What this stage reads of params.yaml."""
 
@@ -30,11 +33,13 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
         print(f"going on from {state.name}")
     run.log_dataset("train", tokens)
     config = PretrainConfig(loaded.model, loaded.training, loaded.compute)
+    every = max(1, loaded.training.num_steps // TRACKED_POINTS)
     with Progress(out.name, "tokens") as progress:
 
         def show(row: dict[str, float]) -> None:
             progress.update(int(row["tokens"]), loaded.training.tokens_seen, f"loss {row['loss_nats']:.3f}")
-            run.log_rows([row])
+            if "val_loss_nats" in row or row["step"] % every == 0:
+                run.log_rows([row])
 
         metrics = pretrain(TokenShards(tokens), config, args.seed, out, state, show)
     write_json(Path(args.metrics), metrics)
