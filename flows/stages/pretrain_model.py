@@ -8,7 +8,6 @@ from components.training.config import ComputeConfig, TrainingConfig
 from components.transformer.config import ModelConfig
 from flows import params, scratch, stage, tracking
 
-
 TRACKED_POINTS = 250  # of a curve in MLflow, which stores each as a row; curve.csv has every step
 
 
