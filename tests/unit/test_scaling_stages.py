@@ -25,7 +25,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, rung in enumerate(ladder.rungs):
         for seed in ladder.seeds:
             flops = 1e11 * 2**number
-            write_json(Path(f"metrics/ladder/{rung}-{seed}.json"), {"train_flops": flops, "loss_nats": 2 + 3 * flops**-0.05 + seed / 200})
+            write_json(
+                Path(f"metrics/ladder/{rung}-{seed}.json"),
+                {"train_flops": flops, "loss_nats": 2 + 3 * flops**-0.05 + (-1) ** number / 100 + seed / 200},
+            )
     return tmp_path
 
 
@@ -57,9 +60,9 @@ def test_the_target_is_model_and_training_with_its_own_overrides(place: Path) ->
 
 
 def test_a_missing_run_stops_the_forecast_with_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("metrics/ladder/r3-1.json").unlink()
+    Path("metrics/ladder/r3-0.json").unlink()
     assert run_forecast() == stage.EXIT_BAD_INPUT
-    assert capsys.readouterr().err == "error: metrics/ladder/r3-1.json: not there; run the stage that makes it (dvc repro)\n"
+    assert capsys.readouterr().err == "error: metrics/ladder/r3-0.json: not there; run the stage that makes it (dvc repro)\n"
     assert not Path("metrics/forecast.json").exists()
 
 
