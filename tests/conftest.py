@@ -1,12 +1,15 @@
 """Shared by all tiers. Markers are declared in pyproject.toml; nothing here reaches the network."""
 
 import os
+import signal
 
 import pytest
 
 from flows import quiet
 
 quiet.set_variables()
+# Started in the background by a script, as a CI may do, a process ignores Ctrl-C and so do all that it starts; our tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
