@@ -17,6 +17,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
 
 repro: $(INSTALLED)  ## run the whole graph, or what has changed of it; ends with report/index.html
+	@$(PY) -m flows.schema  # all of params.yaml, before the first stage reads its part of it
 	@$(PY) -m dvc --wait-for-lock repro
 	@echo "report: file://$(CURDIR)/report/index.html"
 
