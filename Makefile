@@ -3,7 +3,7 @@
 PY := .venv/bin/python
 INSTALLED := .venv/requirements.lock  # the copy is made last, so a build that was interrupted does not look complete
 BENCHMARKS := $(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
-ARGS :=  # further arguments of ui and bench, for example: make bench ARGS=--quick
+ARGS :=  # further arguments of repro, ui and bench, for example: make bench ARGS=--quick
 
 include flows/quiet.env
 export $(shell sed 's/=.*//' flows/quiet.env)
@@ -16,9 +16,9 @@ unexport PYTHONPATH PYTHONHOME  # the run sees what the lock installs and nothin
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
 
-repro: $(INSTALLED)  ## run the whole graph, or what has changed of it; ends with report/index.html
+repro: $(INSTALLED)  ## run the whole graph, or what has changed of it, a cell per core; ends with report/index.html
 	@$(PY) -m flows.schema  # all of params.yaml, before the first stage reads its part of it
-	@$(PY) -m dvc --wait-for-lock repro
+	@$(PY) -m dvc --wait-for-lock status --quiet || $(PY) -m flows.pipeline $(ARGS)
 	@echo "report: file://$(CURDIR)/report/index.html"
 
 test: $(INSTALLED)  ## lint, types, import rules and every test

@@ -26,8 +26,6 @@ class Cell:
     """Names of the cells whose outputs it reads, sorted."""
     outs: tuple[str, ...]
     """Paths that it writes, relative to the top of the repository."""
-    slots: int
-    """How many of the flow's workers it takes while it runs: ``meta: {slots: 2}`` in dvc.yaml, for a cell of two threads."""
 
 
 class Graph:
@@ -99,7 +97,6 @@ def _read(root: Path) -> list[Cell]:
                     name=stage.addressing,
                     upstream=tuple(sorted(upstream.addressing for upstream in edges.successors(stage))),
                     outs=tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs if out.is_in_repo),
-                    slots=int((stage.meta or {}).get("slots", 1)),
                 )
                 for stage in edges
             ]

@@ -77,19 +77,16 @@ class _Schedule:
     def run(self, cells: Sequence[graph.Cell]) -> dict[str, State[Any]]:
         waiting, free = list(cells), self._workers
         while len(self._states) < len(cells):
-            for cell in [cell for cell in waiting if all(name in self._states for name in cell.upstream)]:
-                if self._slots(cell) <= free:
-                    waiting.remove(cell)
-                    free -= self._slots(cell)
-                    self._submit(cell)
+            ready = [cell for cell in waiting if all(name in self._states for name in cell.upstream)]
+            for cell in ready[:free]:
+                waiting.remove(cell)
+                free -= 1
+                self._submit(cell)
             cell = self._done.get()
-            free += self._slots(cell)
+            free += 1
             self._futures[cell.name].wait()
             self._states[cell.name] = self._futures[cell.name].state
         return {cell.name: self._states[cell.name] for cell in cells}
-
-    def _slots(self, cell: graph.Cell) -> int:
-        return min(cell.slots, self._workers)
 
     def _submit(self, cell: graph.Cell) -> None:
         upstream = [self._states[name] for name in cell.upstream]

@@ -32,6 +32,9 @@ class EvaluationConfig(Frozen):
     """Numbers K of demonstrations in a prompt (GPT-3: 0, 1, and 10 to 100 as the context allows)."""
     items_per_task: int = Field(ge=1)
     """Test items of each task, at most."""
+    prompt_text_chars: int = Field(ge=1)
+    """Each text of a labelled item is cut here, between words, before it enters a prompt, so that K examples fit the context;
+    candidate answers and the synthetic tasks are never cut."""
     max_answer_tokens: int = Field(ge=1)
     """Longest free-form answer [tokens]; one that has not ended by then is cut there."""
     normalization: NormalizationConfig

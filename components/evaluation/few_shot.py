@@ -13,7 +13,7 @@ from components.evaluation.free_form import greedy_matches
 from components.evaluation.intervals import clopper_pearson
 from components.evaluation.prompts import DESCRIPTIONS, Demonstrations, Question, ask, draw_questions
 from components.evaluation.scoring import Continuation, continuation_logprobs, normalized
-from components.tasks.items import LabelledTask
+from components.tasks.items import LabelledTask, shortened
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.model import GPT
 
@@ -65,8 +65,9 @@ def few_shot_scores(
     """
     if not task.test:
         raise InputError(f"task {task.name} has no test items; raise its size in params.yaml and run dvc repro derive_tasks")
-    questions = draw_questions(config.seed, task.name, [ask(task, item) for item in task.test], config.items_per_task)
-    pool = Demonstrations(config.seed, task.name, [ask(task, item) for item in task.train])
+    train, test = ([ask(task, shortened(item, config.prompt_text_chars)) for item in items] for items in (task.train, task.test))
+    questions = draw_questions(config.seed, task.name, test, config.items_per_task)
+    pool = Demonstrations(config.seed, task.name, train)
     exam = _Exam(config, model, tokenizer, task)
     for shots in config.shots:
         yield shots, exam.score(questions, [pool.draw(question, shots) for question in questions])

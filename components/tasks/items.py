@@ -10,6 +10,7 @@ from typing import Any
 from components.artifacts import atomic_folder, read_manifest, sha256_file, write_manifest, write_text
 from components.errors import InputError
 from components.tasks.config import Transformation
+from components.tasks.text import cut
 
 KIND = "tasks"
 
@@ -66,6 +67,14 @@ ITEM_TYPES: Mapping[Transformation, type[Item]] = {
     "multiple_choice": MultipleChoice,
     "free_form": FreeForm,
 }
+
+
+def shortened(item: Item, max_chars: int) -> Item:
+    """The item with each of its texts cut to ``max_chars``; choices and free-form items stay as they are."""
+    if isinstance(item, FreeForm):
+        return item
+    texts = {name: cut(value, max_chars) for name, value in vars(item).items() if isinstance(value, str)}
+    return dataclasses.replace(item, **texts)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ CONFIG = EvaluationConfig.model_validate(
         "batch_sequences": 16,
         "shots": [0, 2],
         "items_per_task": 100,
+        "prompt_text_chars": 80,
         "max_answer_tokens": 3,
         "normalization": {
             "classification": "unconditional",

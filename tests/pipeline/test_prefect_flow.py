@@ -249,14 +249,13 @@ def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str
 
 
 def test_the_graph_is_dvcs(repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = repository(DIAMOND.replace("    outs: [page]", "    outs: [page]\n    meta: {slots: 2}"))
+    folder = repository(DIAMOND)
     monkeypatch.chdir(folder)
     loaded = graph.Graph(folder)
     cells = {cell.name: cell for cell in loaded.cells()}
     assert list(cells) == ["corpus", "rung@m", "rung@s", "report"]  # longest chain first
     assert cells["report"].upstream == ("rung@m", "rung@s")
     assert cells["report"].outs == ("page",)
-    assert [cell.slots for cell in cells.values()] == [1, 1, 1, 2]
     assert [cell.name for cell in loaded.cells(["rung"])] == ["corpus", "rung@m", "rung@s"]
     assert [cell.name for cell in loaded.cells(["rung@s"])] == ["corpus", "rung@s"]
     with pytest.raises(InputError, match="no cell or stage 'rung@x'; did you mean"):
