@@ -58,7 +58,7 @@ def near_duplicates(words: Hashes, offsets: Offsets, ranks: Ranks, config: Dedup
     pairs = _prune(pairs, signatures, config.signature_threshold)
     similarities = kernels.jaccard(grams, gram_offsets, pairs[:, 0], pairs[:, 1])
     verified = similarities >= config.jaccard_threshold
-    return _losers(pairs[verified], similarities[verified], ranks)
+    return losers(pairs[verified], similarities[verified], ranks)
 
 
 def hash_functions(count: int, seed: int) -> tuple[Hashes, Hashes]:
@@ -95,7 +95,8 @@ def _prune(pairs: Pairs, signatures: npt.NDArray[np.uint32], threshold: float) -
     return np.concatenate(kept)
 
 
-def _losers(pairs: Pairs, similarities: npt.NDArray[np.float64], ranks: Ranks) -> list[Duplicate]:
+def losers(pairs: Pairs, similarities: npt.NDArray[np.float64], ranks: Ranks) -> list[Duplicate]:
+    """All but the lowest-ranked document of each group that verified pairs join, with the most similar one; of equals the lowest-ranked."""
     parent: dict[int, int] = {}
 
     def root_of(document: int) -> int:

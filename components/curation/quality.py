@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from components.curation import draws, kernels
 from components.curation.config import QualityConfig
-from components.curation.words import Hashes, Offsets
+from components.curation.words import Hashes, Offsets, take
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,18 +39,47 @@ def score_documents(
 
     Where only one class is there to learn from, every score is 1, so that nothing is filtered.
     """
-    features, feature_offsets = kernels.row_sets(words & np.uint64(2**config.hash_bits - 1), offsets)
+    features = word_sets(words, offsets, config)
+    classifier = learn(*features, ids, is_reference, config, seed)
+    return Scored(classifier.scores(*features), classifier.auc, classifier.train_documents, classifier.test_documents)
+
+
+def word_sets(words: Hashes, offsets: Offsets, config: QualityConfig) -> tuple[Hashes, Offsets]:
+    """The features of each document: its words, hashed to ``2**hash_bits`` numbers, as a sorted set."""
+    return kernels.row_sets(words & np.uint64(2**config.hash_bits - 1), offsets)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """``weights``: float64 2**hash_bits + 1, or None where only one class was there to learn from; ``odds_shift``: see ``_odds_shift``."""
+
+    weights: Floats | None
+    odds_shift: float
+    auc: float | None
+    train_documents: int
+    test_documents: int
+
+    def scores(self, features: Hashes, offsets: Offsets) -> Floats:
+        """Of each document, from its ``word_sets``: float64 D in [0, 1]."""
+        if self.weights is None:
+            return np.ones(len(offsets) - 1)
+        return 1 / (1 + np.exp(-(kernels.logits(features, offsets, self.weights) + self.odds_shift)))
+
+
+def learn(
+    features: Hashes, offsets: Offsets, ids: Sequence[str], is_reference: npt.NDArray[np.bool_], config: QualityConfig, seed: int
+) -> Classifier:
+    """Train on the sample of the documents that hashes of their ids choose; of a set that holds the sample, the result is the same."""
     sample = _sample(ids, is_reference, config.max_documents_per_class, seed)
     held_out = np.array([draws.uniform(seed, "quality_test", ids[i]) < config.held_out_share for i in sample.tolist()], bool)
     train, test = sample[~held_out], sample[held_out]
     if is_reference[train].all() or not is_reference[train].any():
-        return Scored(np.ones(len(ids)), None, 0, 0)
+        return Classifier(None, 0.0, None, 0, 0)
     labels = is_reference.astype(np.float64)
-    weights = kernels.train_logistic(
-        features, feature_offsets, labels, np.tile(train, config.epochs), config.learning_rate, 2**config.hash_bits
-    )
-    logits = kernels.logits(features, feature_offsets, weights) + _odds_shift(is_reference[train], config.reference_odds)
-    return Scored(1 / (1 + np.exp(-logits)), area_under_curve(logits[test], is_reference[test]), len(train), len(test))
+    weights = kernels.train_logistic(features, offsets, labels, np.tile(train, config.epochs), config.learning_rate, 2**config.hash_bits)
+    shift = _odds_shift(is_reference[train], config.reference_odds)
+    logits = kernels.logits(*take(features, offsets, test), weights)
+    return Classifier(weights, shift, area_under_curve(logits, is_reference[test]), len(train), len(test))
 
 
 def _odds_shift(is_reference: npt.NDArray[np.bool_], odds: float) -> float:

@@ -1,0 +1,78 @@
+"""The engine that runs the DataFrame code of ``frames.py``: a Spark Connect session.
+
+Embedded by default: Sail, a server of Spark Connect without a JVM, on a free port of the loopback interface of this very process.
+Any endpoint of Spark >= 4 takes its place by its address; it must reach the work folder and have this package, numba and pyarrow
+where its Python workers run.
+"""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from components.errors import InputError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Sail takes its settings from variables of the process only; they are written here, never read. None of them changes a result.
+_SETTINGS = {
+    "RUST_LOG": "error",  # it logs to stderr; what goes wrong comes back as an exception
+    "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",  # sorts and joins spill to disk beyond the pool
+    "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(2**30),
+    "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": "20000",  # rows that a writer holds in memory; its default is a million
+}
+
+
+@contextmanager
+def session(remote: str, workers: int) -> Iterator["SparkSession"]:
+    """Yield a session at the endpoint ``remote`` (``sc://host:port``), or, where that is empty, of an embedded server with ``workers``
+    threads. Both are ended with the block.
+
+    Raises:
+        InputError: no server of Spark Connect answers at ``remote``, or it went away during the block.
+    """
+    if remote:
+        with _connected(remote) as spark:
+            yield spark
+        return
+    server = _start_server(workers)
+    try:
+        _, port = server.listening_address
+        with _connected(f"sc://127.0.0.1:{port}") as spark:
+            yield spark
+    finally:
+        server.stop()
+
+
+def _start_server(workers: int) -> Any:
+    from pysail.spark import SparkConnectServer
+
+    for name, value in {**_SETTINGS, "SAIL_EXECUTION__DEFAULT_PARALLELISM": str(workers)}.items():
+        os.putenv(name, value)
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    return server
+
+
+@contextmanager
+def _connected(address: str) -> Iterator["SparkSession"]:
+    with warnings.catch_warnings():
+        # Only its conversions to pandas are meant; nothing here makes any.
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        from pyspark.sql.connect.session import SparkSession
+    from grpc import RpcError, StatusCode
+
+    try:
+        spark = SparkSession.builder.remote(address).create()
+        try:
+            yield spark  # type: ignore[misc]  # the sessions of both kinds have one interface
+        finally:
+            spark.stop()
+    except RpcError as error:
+        if error.code() != StatusCode.UNAVAILABLE:
+            raise
+        raise InputError(
+            f"curation.spark_remote: no Spark Connect server answers at {address}; start it, mend the address, or leave it empty"
+        ) from None

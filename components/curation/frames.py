@@ -1,0 +1,102 @@
+"""The rules of ``corpus.curate`` as DataFrame code of Spark Connect: same rules, same fate of every document, any number of workers.
+
+Each step reads and writes Parquet in a work folder, so that memory holds no more than a step's hash tables and batches. What the
+driver itself holds: the quality filter's sample, the verified pairs, eight bytes for each kept document.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.curation import batches, frames_fate, frames_pairs, quality, words
+from components.curation.config import CurationConfig
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+Report = Callable[[str], None]
+
+
+def entry_schema() -> "pa.Schema":
+    """Columns of the input: one row for each entry read. ``reason`` is "" for a document; ``text`` is null for what was skipped; ``work``
+    is null where a document is no version of a work; ``role`` is that of its source."""
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.string()) for name in ("id", "source", "role", "work", "reason", "text")])
+
+
+def curate(spark: "SparkSession", entries: str, work: Path, out: Path, config: CurationConfig, report: Report) -> dict[str, Any]:
+    """Apply the rules to the Parquet file or folder ``entries`` (columns: ``entry_schema``), and write documents.parquet and fate.parquet
+    into the folder ``out`` as ``fate.Fates.write`` does. Returns the metrics {documents, rules, sources, quality}.
+
+    ``work`` is an empty folder that the engine reaches under the same path; what is written there may be deleted afterwards.
+    """
+    steps = Steps(spark, work)
+    documents = steps.write("documents", _mapped(spark.read.parquet(entries), batches.document_facts(config), batches.DOCUMENT_COLUMNS))
+    ranks = steps.write("ranks", _ranked(documents))
+    _check_keys(documents)
+    exact = steps.write("exact", frames_pairs.exact_duplicates(documents, ranks))
+    alive = frames_fate.without_exact_duplicates(documents.join(ranks, "key"), exact)
+    report("found exact duplicates")
+    classifier = _learn(documents, alive, config)
+    scored = _mapped(
+        alive.select("rank", "rule", "is_raw", "id", "text"),
+        batches.scores_and_bands(config, classifier),
+        batches.band_columns(config.deduplication),
+    )
+    scores = steps.write("scores", scored)
+    report("scored the documents")
+    near = frames_pairs.near_duplicates(steps, documents.join(ranks, "key"), scores, config)
+    report("found near-duplicates")
+    fate = frames_fate.decide(steps, documents, ranks, exact, scores, near)
+    frames_fate.write(fate, documents, out)
+    measured = {"auc": classifier.auc, "train_documents": classifier.train_documents, "test_documents": classifier.test_documents}
+    return {**frames_fate.counts(fate), "quality": measured}
+
+
+class Steps:
+    """The folder of the steps' results."""
+
+    def __init__(self, spark: "SparkSession", folder: Path) -> None:
+        self.spark = spark
+        self._folder = folder
+
+    def write(self, name: str, frame: "DataFrame") -> "DataFrame":
+        """Compute a frame once, and read it from then on."""
+        path = str(self._folder / name)
+        frame.write.option("compression", "zstd").parquet(path)
+        return self.spark.read.schema(frame.schema).parquet(path)
+
+
+def _mapped(frame: "DataFrame", function: Callable[[batches.Batches], batches.Batches], columns: str) -> "DataFrame":
+    return frame.mapInArrow(function, columns)
+
+
+def _ranked(documents: "DataFrame") -> "DataFrame":
+    """key, rank: who survives among duplicates, lowest first, as ``corpus.curate`` has it. Ranks have gaps."""
+    from pyspark.sql import functions as F
+
+    ordered = documents.select("key", (F.col("rule") != "reserved").alias("free"), "is_raw", "id").orderBy("free", "is_raw", "id")
+    return ordered.select("key", F.monotonically_increasing_id().alias("rank"))
+
+
+def _check_keys(documents: "DataFrame") -> None:
+    from pyspark.sql import functions as F
+
+    if repeated := documents.groupBy("key").agg(F.count("*").alias("n"), F.min("id").alias("id")).where("n > 1").limit(1).toArrow().to_pylist():
+        raise AssertionError(f"two documents have the id {repeated[0]['id']}")
+
+
+def _learn(documents: "DataFrame", alive: "DataFrame", config: CurationConfig) -> quality.Classifier:
+    """Train on the driver, on the documents of the least draws."""
+    draws = alive.where("rule = ''").select("key", "is_raw", "sample_draw")
+    size = config.quality.max_documents_per_class
+    chosen = [draws.where(label).orderBy("sample_draw").limit(size).select("key") for label in ("is_raw", "not is_raw")]
+    sample = chosen[0].union(chosen[1]).join(documents.select("key", "id", "is_raw", "text"), "key").toArrow()
+    hashed = words.hash_words(sample["text"].to_pylist())
+    features = quality.word_sets(*hashed, config.quality)
+    is_reference = ~np.array(sample["is_raw"].to_pylist(), bool)
+    return quality.learn(*features, sample["id"].to_pylist(), is_reference, config.quality, config.seed)

@@ -1,0 +1,94 @@
+"""Exact and near-duplicates in DataFrames; the rules are those of ``deduplication.py``.
+
+A band's hash brings together the documents that agree in it; a sketch of the signature that travels with it rules out nearly all
+chance pairs at once. Only documents of the pairs left are read again, for their signatures and n-gram sets. The filters are those of
+``deduplication.near_duplicates`` and a pair must pass all of them, so their order changes nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.curation import batches, deduplication
+from components.curation.config import CurationConfig, DeduplicationConfig
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from components.curation.frames import Steps
+
+BAND_ROWS_AT_ONCE = 2_000_000  # rows of (band, rank, sketch) in memory: 100 MB at 125 hashes
+PAIRS_AT_ONCE = 100_000  # pairs joined with their n-gram sets: 500 MB at 300 n-grams
+
+
+def exact_duplicates(documents: "DataFrame", ranks: "DataFrame") -> "DataFrame":
+    """rank, nearest: documents, dropped so far by no rule, whose text equals that of one of lower rank; reserved ones count."""
+    from pyspark.sql import functions as F
+
+    text = ["text_hash_1", "text_hash_2"]
+    alive = documents.where("rule in ('', 'reserved')").select("key", "rule", *text).join(ranks, "key")
+    first = alive.groupBy(*text).agg(F.min("rank").alias("nearest"), F.count("*").alias("n")).where("n > 1")
+    return alive.where("rule = ''").join(first, text).where("rank <> nearest").select("rank", "nearest")
+
+
+def near_duplicates(steps: "Steps", documents: "DataFrame", scores: "DataFrame", config: CurationConfig) -> "DataFrame":
+    """rank, nearest, jaccard of all but the lowest-ranked document of each group of verified near-duplicates.
+
+    Args:
+        documents: key, rank, text. scores: the columns ``batches.band_columns``.
+    """
+    import pyarrow as pa
+
+    settings = config.deduplication
+    pairs = steps.write("pairs", _candidates(steps, scores.where("not low_quality"), settings).distinct())
+    num_pairs = pairs.count()
+    needed = pairs.selectExpr("left as rank").union(pairs.selectExpr("right as rank")).distinct()
+    texts = needed.join(documents.select("rank", "text"), "rank").select("rank", "text")
+    sets = steps.write("sets", texts.mapInArrow(batches.gram_sets(config), batches.SET_COLUMNS))
+    parts = -(-num_pairs // PAIRS_AT_ONCE)
+    edges = [_verified(pairs.where(f"pmod(left, {parts}) = {part}"), sets, settings).toArrow() for part in range(parts)]
+    found = _losers(pa.concat_tables(edges) if edges else pa.table({name: [] for name in ("left", "right", "jaccard")}))
+    return steps.write("near", steps.spark.createDataFrame(found, "rank bigint, nearest bigint, jaccard double"))
+
+
+def _candidates(steps: "Steps", kept: "DataFrame", config: DeduplicationConfig) -> "DataFrame":
+    """left, right: ranks of pairs that agree in a band, maybe several times; so many bands and slices of them at once as fit in memory."""
+    num_documents = kept.count()
+    bands_at_once = min(config.bands, max(1, BAND_ROWS_AT_ONCE // max(1, num_documents)))
+    slices = -(-num_documents // BAND_ROWS_AT_ONCE)
+    found = []
+    for first in range(0, config.bands, bands_at_once):
+        bands = [f"band_{band}" for band in range(first, min(first + bands_at_once, config.bands))]
+        rows = kept.selectExpr("rank", "sketch", f"explode(array({', '.join(bands)})) as band")
+        for part in range(max(1, slices)):
+            together = rows.where(f"pmod(band, {slices}) = {part}") if slices > 1 else rows
+            pairs = together.repartition("band").mapInArrow(batches.candidates(config), batches.PAIR_COLUMNS)
+            found.append(steps.write(f"pairs_{first}_{part}", pairs.distinct()))
+    union = found[0]
+    for other in found[1:]:
+        union = union.union(other)
+    return union
+
+
+def _verified(pairs: "DataFrame", sets: "DataFrame", config: DeduplicationConfig) -> "DataFrame":
+    joined = pairs
+    for side in ("left", "right"):
+        own = sets.selectExpr(f"rank as {side}", f"signature as {side}_signature", f"grams as {side}_grams")
+        joined = joined.join(own, side)
+    return joined.mapInArrow(batches.verified(config), batches.EDGE_COLUMNS)
+
+
+def _losers(edges: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    left, right, jaccard = (edges[name].to_numpy() for name in ("left", "right", "jaccard"))
+    ranks, numbers = np.unique(np.concatenate([left, right]), return_inverse=True)
+    pairs = numbers.reshape(2, -1).T
+    found = deduplication.losers(pairs, jaccard, np.arange(len(ranks)))
+    columns = {
+        "rank": pa.array([int(ranks[d.document]) for d in found], pa.int64()),
+        "nearest": pa.array([int(ranks[d.nearest]) for d in found], pa.int64()),
+        "jaccard": pa.array([d.jaccard for d in found], pa.float64()),
+    }
+    return pa.table(columns)
