@@ -8,6 +8,7 @@ Text stays in Arrow's buffers; only documents beyond ASCII pass through Python's
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -82,9 +83,9 @@ def hash_texts(texts: pa.Array) -> tuple[Hashes, Offsets]:
 
 
 # What words.normalise does to ASCII, byte by byte; a run of spaces parts words as one space does.
-_ASCII_WORDS = bytes(
-    ord(" ") if not (normal := words.normalise(chr(code)).strip()) else normal[0] for code in range(128)
-) + bytes(range(128, 256))
+_ASCII_WORDS = bytes(ord(" ") if not (normal := words.normalise(chr(code)).strip()) else normal[0] for code in range(128)) + bytes(
+    range(128, 256)
+)
 
 
 def _each(function: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Batches) -> Batches:
@@ -111,8 +112,13 @@ def _document_facts(config: CurationConfig, batch: pa.RecordBatch) -> pa.RecordB
         for id, reason, length in zip(ids, reasons, chars, strict=True)
     ]
     seed = config.seed
-    held_out = [not rule and draws.is_held_out(config, id if work is None else work) for id, work, rule in zip(ids, works, rules, strict=True)]
-    version = [_signed(draws.bits64(seed, "version", id)) if out and work is not None else None for id, work, out in zip(ids, works, held_out, strict=True)]
+    held_out = [
+        not rule and draws.is_held_out(config, id if work is None else work) for id, work, rule in zip(ids, works, rules, strict=True)
+    ]
+    version = [
+        _signed(draws.bits64(seed, "version", id)) if out and work is not None else None
+        for id, work, out in zip(ids, works, held_out, strict=True)
+    ]
     hashes = _text_hashes(texts)
     columns = {
         "key": pa.array([document_key(seed, id) for id in ids], pa.int64()),
@@ -125,7 +131,9 @@ def _document_facts(config: CurationConfig, batch: pa.RecordBatch) -> pa.RecordB
         "held_out": pa.array(held_out, pa.bool_()),
         "work": batch.column("work"),
         "version_draw": pa.array(version, pa.int64()),
-        "sample_draw": pa.array([None if rule else _signed(draws.bits64(seed, "quality_sample", id)) for id, rule in zip(ids, rules, strict=True)], pa.int64()),
+        "sample_draw": pa.array(
+            [None if rule else _signed(draws.bits64(seed, "quality_sample", id)) for id, rule in zip(ids, rules, strict=True)], pa.int64()
+        ),
         "text_hash_1": pa.array(hashes[:, 0]),
         "text_hash_2": pa.array(hashes[:, 1]),
     }
@@ -133,7 +141,7 @@ def _document_facts(config: CurationConfig, batch: pa.RecordBatch) -> pa.RecordB
 
 
 def document_key(seed: int, document_id: str) -> int:
-    """What stands for a document where ids would be too long: 64 bits, of which two documents in ten million agree once in 400,000 times."""
+    """What stands for a document where ids would be too long: 64 bits; of ten million documents two agree once in 400,000 times."""
     return _signed(draws.bits64(seed, "key", document_id))
 
 
@@ -144,8 +152,8 @@ def _signed(bits: int) -> int:
 
 def _text_hashes(texts: pa.Array) -> Ints:
     offsets, data = _buffers(texts)
-    view, bounds = memoryview(data), offsets.tolist()
-    digests = [hashlib.blake2b(view[start:end], digest_size=16).digest() for start, end in zip(bounds, bounds[1:], strict=False)]
+    view, bounds = data.data, offsets.tolist()
+    digests = [hashlib.blake2b(view[start:end], digest_size=16).digest() for start, end in pairwise(bounds)]
     return np.frombuffer(b"".join(digests), np.int64).reshape(-1, 2)
 
 
@@ -208,11 +216,14 @@ def most_equal_hashes(left: Hashes, right: Hashes, num_hashes: int) -> Ints:
     """At most so many hashes of each pair of documents are equal, as their sketches (P x words) tell: int64 P."""
     differing = left ^ right
     differing = (differing | differing >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    return num_hashes - np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+    unequal: Ints = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
+    return num_hashes - unequal
 
 
 def _candidates(config: DeduplicationConfig, batches: Batches) -> Batches:
-    collected = [(*(batch.column(name).to_numpy() for name in ("band", "rank")), _fixed_rows(batch.column("sketch"), np.uint64)) for batch in batches]
+    collected = [
+        (*(batch.column(name).to_numpy() for name in ("band", "rank")), _fixed_rows(batch.column("sketch"), np.uint64)) for batch in batches
+    ]
     collected = [part for part in collected if len(part[0])]
     if not collected:
         return
@@ -251,7 +262,7 @@ def _verified(config: DeduplicationConfig, batch: pa.RecordBatch) -> pa.RecordBa
     return pa.RecordBatch.from_pydict(columns)
 
 
-def _binary(offsets: Ints, values: npt.NDArray[np.uint64]) -> pa.Array:
+def _binary(offsets: Ints, values: npt.NDArray[np.uint32] | Hashes) -> pa.Array:
     buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(values))]
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 

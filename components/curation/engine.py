@@ -62,17 +62,26 @@ def _connected(address: str) -> Iterator["SparkSession"]:
         # Only its conversions to pandas are meant; nothing here makes any.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         from pyspark.sql.connect.session import SparkSession
-    from grpc import RpcError, StatusCode
+    from grpc import StatusCode
+    from pyspark.errors import PySparkException
+    from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
+    mend = "start the server, mend the address, or leave it empty for the embedded engine"
     try:
         spark = SparkSession.builder.remote(address).create()
-        try:
-            yield spark  # type: ignore[misc]  # the sessions of both kinds have one interface
-        finally:
-            spark.stop()
-    except RpcError as error:
-        if error.code() != StatusCode.UNAVAILABLE:
+    except PySparkException as error:
+        raise InputError(f"curation.spark_remote: {address!r} is not of the form sc://host:port ({_line(error)}); {mend}") from None
+    spark.client.set_retry_policies([])  # by default a call to a server that is gone is repeated for ten minutes
+    try:
+        spark.version  # noqa: B018  # the first call to the server
+        yield spark
+    except SparkConnectGrpcException as error:
+        if error.getGrpcStatusCode() != StatusCode.UNAVAILABLE:
             raise
-        raise InputError(
-            f"curation.spark_remote: no Spark Connect server answers at {address}; start it, mend the address, or leave it empty"
-        ) from None
+        raise InputError(f"curation.spark_remote: no Spark Connect server answers at {address}; {mend}") from None
+    finally:
+        spark.stop()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -86,7 +86,14 @@ def _ranked(documents: "DataFrame") -> "DataFrame":
 def _check_keys(documents: "DataFrame") -> None:
     from pyspark.sql import functions as F
 
-    if repeated := documents.groupBy("key").agg(F.count("*").alias("n"), F.min("id").alias("id")).where("n > 1").limit(1).toArrow().to_pylist():
+    if (
+        repeated := documents.groupBy("key")
+        .agg(F.count("*").alias("n"), F.min("id").alias("id"))
+        .where("n > 1")
+        .limit(1)
+        .toArrow()
+        .to_pylist()
+    ):
         raise AssertionError(f"two documents have the id {repeated[0]['id']}")
 
 

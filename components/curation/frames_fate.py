@@ -42,9 +42,14 @@ def decide(
     jaccard = "case rule when 'exact_duplicate' then 1.0D when 'near_duplicate' then jaccard end as jaccard"
     plain = ("key", "id", "source", "rule", "held_out", "work", "version_draw", "chars", "score")
     found = steps.write("found", ruled.selectExpr(*plain, near_rank, jaccard))
-    names = found.where("nearest_rank is not null").select("nearest_rank").distinct().join(
-        ranks.withColumnRenamed("rank", "nearest_rank"), "nearest_rank"
-    ).join(documents.selectExpr("key", "id as nearest_id"), "key").select("nearest_rank", "nearest_id")
+    names = (
+        found.where("nearest_rank is not null")
+        .select("nearest_rank")
+        .distinct()
+        .join(ranks.withColumnRenamed("rank", "nearest_rank"), "nearest_rank")
+        .join(documents.selectExpr("key", "id as nearest_id"), "key")
+        .select("nearest_rank", "nearest_id")
+    )
     named = found.join(names, "nearest_rank", "left")
     return steps.write("fate", _numbered(_one_version_of_each_held_out_work(named, found)))
 
@@ -96,7 +101,7 @@ def _pieces(rows: np.ndarray, chars: np.ndarray) -> list[tuple[int, int]]:
     """First and last row of pieces of about ``CHARS_AT_ONCE`` characters."""
     number = (np.cumsum(chars) - chars) // CHARS_AT_ONCE
     starts = np.flatnonzero(np.diff(number, prepend=-1))
-    ends = np.append(starts[1:], len(rows)) - 1
+    ends = np.append(starts, len(rows))[1:] - 1
     return [(int(rows[start]), int(rows[end])) for start, end in zip(starts, ends, strict=True)]
 
 

