@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.curation import batches, frames_fate, frames_pairs, quality, words
+from components.curation import batches, frames_fate, frames_pairs, quality
 from components.curation.config import CurationConfig
 
 if TYPE_CHECKING:
@@ -39,20 +39,21 @@ def curate(spark: "SparkSession", entries: str, work: Path, out: Path, config: C
     ranks = steps.write("ranks", _ranked(documents))
     _check_keys(documents)
     exact = steps.write("exact", frames_pairs.exact_duplicates(documents, ranks))
-    alive = frames_fate.without_exact_duplicates(documents.join(ranks, "key"), exact)
+    alive = steps.write("alive", _still_in(documents, ranks, exact))
     report("found exact duplicates")
-    classifier = _learn(documents, alive, config)
+    texts = documents.select("key", "id", "text")
+    classifier = _learn(steps, texts, alive, config)
     scored = _mapped(
-        alive.select("rank", "rule", "is_raw", "id", "text"),
+        alive.join(texts, "key").select("rank", "rule", "is_raw", "id", "text"),
         batches.scores_and_bands(config, classifier),
         batches.band_columns(config.deduplication),
     )
     scores = steps.write("scores", scored)
     report("scored the documents")
-    near = frames_pairs.near_duplicates(steps, documents.join(ranks, "key"), scores, config)
+    near = frames_pairs.near_duplicates(steps, ranks, texts, scores, config)
     report("found near-duplicates")
     fate = frames_fate.decide(steps, documents, ranks, exact, scores, near)
-    frames_fate.write(fate, documents, out)
+    frames_fate.write(steps, fate, documents, out)
     measured = {"auc": classifier.auc, "train_documents": classifier.train_documents, "test_documents": classifier.test_documents}
     return {**frames_fate.counts(fate), "quality": measured}
 
@@ -67,8 +68,15 @@ class Steps:
     def write(self, name: str, frame: "DataFrame") -> "DataFrame":
         """Compute a frame once, and read it from then on."""
         path = str(self._folder / name)
-        frame.write.option("compression", "zstd").parquet(path)
+        frame.write.option("compression", "snappy").parquet(path)
         return self.spark.read.schema(frame.schema).parquet(path)
+
+    def table(self, name: str, frame: "DataFrame") -> "pa.Table":
+        """Compute a frame and hand it to the driver: by way of the folder, as text through the server costs ten times as much."""
+        import pyarrow.parquet as pq
+
+        self.write(name, frame)
+        return pq.read_table(self._folder / name)
 
 
 def _mapped(frame: "DataFrame", function: Callable[[batches.Batches], batches.Batches], columns: str) -> "DataFrame":
@@ -97,13 +105,18 @@ def _check_keys(documents: "DataFrame") -> None:
         raise AssertionError(f"two documents have the id {repeated[0]['id']}")
 
 
-def _learn(documents: "DataFrame", alive: "DataFrame", config: CurationConfig) -> quality.Classifier:
+def _still_in(documents: "DataFrame", ranks: "DataFrame", exact: "DataFrame") -> "DataFrame":
+    """Documents that no rule has dropped, and reserved ones."""
+    facts = documents.where("rule in ('', 'reserved')").select("key", "rule", "is_raw", "sample_draw")
+    return facts.join(ranks, "key").join(exact.select("rank"), "rank", "left_anti")
+
+
+def _learn(steps: "Steps", texts: "DataFrame", alive: "DataFrame", config: CurationConfig) -> quality.Classifier:
     """Train on the driver, on the documents of the least draws."""
-    draws = alive.where("rule = ''").select("key", "is_raw", "sample_draw")
+    draws = alive.where("rule = ''")
     size = config.quality.max_documents_per_class
-    chosen = [draws.where(label).orderBy("sample_draw").limit(size).select("key") for label in ("is_raw", "not is_raw")]
-    sample = chosen[0].union(chosen[1]).join(documents.select("key", "id", "is_raw", "text"), "key").toArrow()
-    hashed = words.hash_words(sample["text"].to_pylist())
-    features = quality.word_sets(*hashed, config.quality)
+    chosen = [draws.where(label).orderBy("sample_draw").limit(size).select("key", "is_raw") for label in ("is_raw", "not is_raw")]
+    sample = steps.table("sample", chosen[0].union(chosen[1]).join(texts, "key"))
+    features = quality.word_sets(*batches.hash_texts(sample["text"].combine_chunks()), config.quality)
     is_reference = ~np.array(sample["is_raw"].to_pylist(), bool)
     return quality.learn(*features, sample["id"].to_pylist(), is_reference, config.quality, config.seed)

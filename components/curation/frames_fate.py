@@ -17,11 +17,6 @@ ROWS_AT_ONCE = 200_000  # of fate.parquet
 FATE_COLUMNS = ("id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars")
 
 
-def without_exact_duplicates(ranked: "DataFrame", exact: "DataFrame") -> "DataFrame":
-    """Documents that are still in, and reserved ones."""
-    return ranked.where("rule in ('', 'reserved')").join(exact.select("rank"), "rank", "left_anti")
-
-
 def decide(
     steps: "Steps", documents: "DataFrame", ranks: "DataFrame", exact: "DataFrame", scores: "DataFrame", near: "DataFrame"
 ) -> "DataFrame":
@@ -76,7 +71,7 @@ def _numbered(fate: "DataFrame") -> "DataFrame":
     return ordered.select("key", F.monotonically_increasing_id().alias("row"), *FATE_COLUMNS)
 
 
-def write(fate: "DataFrame", documents: "DataFrame", folder: Path) -> None:
+def write(steps: "Steps", fate: "DataFrame", documents: "DataFrame", folder: Path) -> None:
     """documents.parquet and fate.parquet, sorted by (source, id), piece by piece."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -88,13 +83,14 @@ def write(fate: "DataFrame", documents: "DataFrame", folder: Path) -> None:
     with pq.ParquetWriter(folder / "fate.parquet", schema, compression="zstd") as writer:
         rows = sizes["row"].to_numpy()
         for first, end in _pieces(rows, np.full(len(rows), CHARS_AT_ONCE // ROWS_AT_ONCE)):
-            writer.write_table(_sorted(fate.where(f"row between {first} and {end}"), "row", schema))
+            writer.write_table(_sorted(steps.table(f"fate_{first}", fate.where(f"row between {first} and {end}")), schema))
     kept = sizes.filter(sizes["kept"])
     schema = pa.schema([(name, text) for name in ("id", "source", "split", "text")])
     with pq.ParquetWriter(folder / "documents.parquet", schema, compression="zstd") as writer:
         for first, end in _pieces(kept["row"].to_numpy(), kept["chars"].to_numpy()):
             piece = fate.where(f"kept and row between {first} and {end}").select("key", "row", "id", "source", "split")
-            writer.write_table(_sorted(piece.join(documents.select("key", "text"), "key"), "row", schema))
+            texts = piece.join(documents.select("key", "text"), "key")
+            writer.write_table(_sorted(steps.table(f"kept_{first}", texts), schema))
 
 
 def _pieces(rows: np.ndarray, chars: np.ndarray) -> list[tuple[int, int]]:
@@ -105,8 +101,8 @@ def _pieces(rows: np.ndarray, chars: np.ndarray) -> list[tuple[int, int]]:
     return [(int(rows[start]), int(rows[end])) for start, end in zip(starts, ends, strict=True)]
 
 
-def _sorted(frame: "DataFrame", by: str, schema: "pa.Schema") -> "pa.Table":
-    return frame.toArrow().sort_by(by).select(schema.names).cast(schema)
+def _sorted(table: "pa.Table", schema: "pa.Schema") -> "pa.Table":
+    return table.sort_by("row").select(schema.names).cast(schema)
 
 
 def counts(fate: "DataFrame") -> dict[str, Any]:

@@ -32,11 +32,11 @@ def exact_duplicates(documents: "DataFrame", ranks: "DataFrame") -> "DataFrame":
     return alive.where("rule = ''").join(first, text).where("rank <> nearest").select("rank", "nearest")
 
 
-def near_duplicates(steps: "Steps", documents: "DataFrame", scores: "DataFrame", config: CurationConfig) -> "DataFrame":
+def near_duplicates(steps: "Steps", ranks: "DataFrame", texts: "DataFrame", scores: "DataFrame", config: CurationConfig) -> "DataFrame":
     """rank, nearest, jaccard of all but the lowest-ranked document of each group of verified near-duplicates.
 
     Args:
-        documents: key, rank, text. scores: the columns ``batches.band_columns``.
+        ranks: key, rank. texts: key, text. scores: the columns ``batches.band_columns``.
     """
     import pyarrow as pa
 
@@ -44,12 +44,13 @@ def near_duplicates(steps: "Steps", documents: "DataFrame", scores: "DataFrame",
     pairs = steps.write("pairs", _candidates(steps, scores.where("not low_quality"), settings).distinct())
     num_pairs = pairs.count()
     needed = pairs.selectExpr("left as rank").union(pairs.selectExpr("right as rank")).distinct()
-    texts = needed.join(documents.select("rank", "text"), "rank").select("rank", "text")
-    sets = steps.write("sets", texts.mapInArrow(batches.gram_sets(config), batches.SET_COLUMNS))
+    # The embedded engine holds the left side of a join in memory: the text always comes from the right.
+    found = needed.join(ranks, "rank").join(texts.select("key", "text"), "key").select("rank", "text")
+    sets = steps.write("sets", found.mapInArrow(batches.gram_sets(config), batches.SET_COLUMNS))
     parts = -(-num_pairs // PAIRS_AT_ONCE)
     edges = [_verified(pairs.where(f"pmod(left, {parts}) = {part}"), sets, settings).toArrow() for part in range(parts)]
-    found = _losers(pa.concat_tables(edges) if edges else pa.table({name: [] for name in ("left", "right", "jaccard")}))
-    return steps.write("near", steps.spark.createDataFrame(found, "rank bigint, nearest bigint, jaccard double"))
+    losers = _losers(pa.concat_tables(edges) if edges else pa.table({name: [] for name in ("left", "right", "jaccard")}))
+    return steps.write("near", steps.spark.createDataFrame(losers, "rank bigint, nearest bigint, jaccard double"))
 
 
 def _candidates(steps: "Steps", kept: "DataFrame", config: DeduplicationConfig) -> "DataFrame":
