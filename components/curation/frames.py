@@ -4,7 +4,7 @@ Each step reads and writes Parquet in a work folder, so that memory holds no mor
 driver itself holds: the quality filter's sample, the verified pairs, eight bytes for each kept document.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,16 @@ class Steps:
         import pyarrow.parquet as pq
 
         self.write(name, frame)
-        return pq.read_table(self._folder / name)
+        folder = self._folder / name
+        return pq.read_table(folder) if folder.exists() else frame.toArrow()  # the embedded engine writes no file of no rows
+
+    def tables(self, name: str, frame: "DataFrame", column: str, values: Sequence[int]) -> "Iterator[pa.Table]":
+        """The same in pieces, in one pass over the frame: its rows by each value of a column."""
+        import pyarrow.parquet as pq
+
+        frame.write.partitionBy(column).option("compression", "snappy").parquet(str(self._folder / name))
+        for value in values:
+            yield pq.read_table(self._folder / name / f"{column}={value}")
 
 
 def _mapped(frame: "DataFrame", function: Callable[[batches.Batches], batches.Batches], columns: str) -> "DataFrame":

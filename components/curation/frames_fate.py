@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-CHARS_AT_ONCE = 100_000_000  # of text, on their way to documents.parquet
+CHARS_AT_ONCE = 50_000_000  # of text, on their way to documents.parquet
 ROWS_AT_ONCE = 200_000  # of fate.parquet
 FATE_COLUMNS = ("id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars")
 
@@ -87,10 +87,12 @@ def write(steps: "Steps", fate: "DataFrame", documents: "DataFrame", folder: Pat
     kept = sizes.filter(sizes["kept"])
     schema = pa.schema([(name, text) for name in ("id", "source", "split", "text")])
     with pq.ParquetWriter(folder / "documents.parquet", schema, compression="zstd") as writer:
-        for first, end in _pieces(kept["row"].to_numpy(), kept["chars"].to_numpy()):
-            piece = fate.where(f"kept and row between {first} and {end}").select("key", "row", "id", "source", "split")
-            texts = piece.join(documents.select("key", "text"), "key")
-            writer.write_table(_sorted(steps.table(f"kept_{first}", texts), schema))
+        pieces = _pieces(kept["row"].to_numpy(), kept["chars"].to_numpy())
+        number = " ".join(f"when row <= {end} then {piece}" for piece, (_, end) in enumerate(pieces))
+        rows = fate.where("kept").selectExpr("key", "row", "id", "source", "split", f"case {number or 'when false then 0'} end as piece")
+        texts = rows.join(documents.select("key", "text"), "key")
+        for table in steps.tables("kept", texts, "piece", range(len(pieces))):
+            writer.write_table(_sorted(table, schema))
 
 
 def _pieces(rows: np.ndarray, chars: np.ndarray) -> list[tuple[int, int]]:
