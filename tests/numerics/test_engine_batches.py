@@ -1,0 +1,58 @@
+"""The engine's kernels on record batches against the plain functions that they stand for."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.curation import batches, deduplication, words
+from tests.unit.test_curation import config
+
+
+@given(st.lists(st.text() | st.text(st.characters(max_codepoint=127))), st.integers(0, 3))
+@settings(deadline=None)
+def test_words_of_arrow_text_are_those_of_strings(texts: list[str], start: int) -> None:
+    for kind in (pa.string(), pa.large_string()):
+        found = batches.hash_texts(pa.array(texts, kind).slice(start))
+        expected = words.hash_words(texts[start:])
+        assert [part.tolist() for part in found] == [part.tolist() for part in expected]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 150), st.floats(0, 1))
+@settings(deadline=None)
+def test_a_sketch_never_rules_out_a_pair_that_the_signature_lets_through(seed: int, num_hashes: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = rng.integers(0, 2**32, (2, 20, num_hashes), dtype=np.uint32)
+    right = np.where(rng.random(right.shape) < share, left, right)
+    most = batches.most_equal_hashes(batches.sketch(left), batches.sketch(right), num_hashes)
+    low = 2**batches.SKETCH_BITS - 1
+    assert most.tolist() == ((left & low) == (right & low)).sum(axis=1).tolist()
+    assert (most >= (left == right).sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("window", [1, 3, 50])
+def test_candidates_are_those_of_the_plain_search_that_pass_the_sketch(window: int) -> None:
+    rng = np.random.default_rng(0)
+    settings = config().deduplication.model_copy(update={"bucket_window": window})
+    num_hashes = settings.bands * settings.rows
+    groups = rng.integers(0, 2**32, (15, num_hashes), dtype=np.uint32)[np.repeat(np.arange(15), 20)]
+    signatures = np.where(rng.random(groups.shape) < 0.15, rng.integers(0, 2**32, groups.shape, dtype=np.uint32), groups)
+    ranks, sketches = rng.permutation(len(signatures)), batches.sketch(signatures)
+    pairs = deduplication.candidate_pairs(signatures, ranks, settings)
+    most = batches.most_equal_hashes(sketches[pairs[:, 0]], sketches[pairs[:, 1]], num_hashes)
+    passing = pairs[most / num_hashes >= settings.signature_threshold]
+    assert 100 < len(passing) < len(pairs)
+    bands = np.concatenate([batches.band_hashes(signatures, band, settings.rows) for band in range(settings.bands)])
+    columns = {
+        "band": bands,
+        "rank": np.tile(ranks, settings.bands),
+        "sketch": [row.tobytes() for row in np.tile(sketches, (settings.bands, 1))],
+    }
+    table = pa.table(columns)
+    found = {
+        pair
+        for batch in batches.candidates(settings)(iter(table.to_batches(500)))
+        for pair in zip(*batch.to_pydict().values(), strict=True)
+    }
+    assert found == {tuple(sorted((int(ranks[one]), int(ranks[other])))) for one, other in passing.tolist()}
