@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from components.curation import draws, kernels
 from components.curation.config import DeduplicationConfig
-from components.curation.words import Hashes, Offsets
+from components.curation.words import Hashes, Offsets, take
 
 Ranks = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
@@ -52,31 +52,28 @@ def near_duplicates(words: Hashes, offsets: Offsets, ranks: Ranks, config: Dedup
         words: uint64, hashed words. offsets: int64 D+1.
         ranks: int64 D, all different: a function of what the documents are, never of the order in which they came.
     """
-    grams, gram_offsets = kernels.row_sets(*kernels.hash_ngrams(words, offsets, config.ngram_words))
-    signatures = kernels.minhash(grams, gram_offsets, *hash_functions(config.bands * config.rows, seed))
-    pairs = candidate_pairs(signatures, ranks, config)
-    pairs = _prune(pairs, signatures, config.signature_threshold)
-    similarities = kernels.jaccard(grams, gram_offsets, pairs[:, 0], pairs[:, 1])
+    grams = kernels.hash_ngrams(words, offsets, config.ngram_words)
+    signatures = kernels.minhash(*grams, *hash_functions(config.bands * config.rows, seed))
+    pairs = _prune(candidate_pairs(signatures, ranks, config), signatures, config.signature_threshold)
+    similarities = _similarities(*grams, pairs)
     verified = similarities >= config.jaccard_threshold
     return _losers(pairs[verified], similarities[verified], ranks)
 
 
-def hash_functions(count: int, seed: int) -> tuple[Hashes, Hashes]:
+def hash_functions(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Multipliers (odd) and increments of the MinHash functions."""
-    multipliers = [draws.bits64(seed, "minhash_multiplier", str(i)) | 1 for i in range(count)]
-    increments = [draws.bits64(seed, "minhash_increment", str(i)) for i in range(count)]
-    return np.array(multipliers, np.uint64), np.array(increments, np.uint64)
+    multipliers = [draws.bits64(seed, "minhash_multiplier", str(i)) >> 32 | 1 for i in range(count)]
+    increments = [draws.bits64(seed, "minhash_increment", str(i)) >> 32 for i in range(count)]
+    return np.array(multipliers, np.uint32), np.array(increments, np.uint32)
 
 
 def candidate_pairs(signatures: npt.NDArray[np.uint32], ranks: Ranks, config: DeduplicationConfig) -> Pairs:
     """Pairs (P, 2) that agree in all rows of a band, each once, at most ``bucket_window`` per document and band."""
-    num_documents = len(signatures)
+    num_documents, by_rank = len(signatures), np.argsort(ranks)
     found = []
-    for band in range(config.bands):
-        keys = np.ascontiguousarray(signatures[:, band * config.rows : (band + 1) * config.rows])
-        _, bucket = np.unique(keys, axis=0, return_inverse=True)
-        order = np.lexsort((ranks, bucket.ravel()))
-        ordered = bucket.ravel()[order]
+    for keys in kernels.band_keys(signatures[by_rank], config.rows).T:
+        place = np.argsort(keys, kind="stable")  # so that within a bucket documents stand by rank
+        order, ordered = by_rank[place], keys[place]
         for distance in range(1, min(config.bucket_window, num_documents - 1) + 1):
             same = np.flatnonzero(ordered[distance:] == ordered[:-distance])
             if not len(same):
@@ -93,6 +90,13 @@ def _prune(pairs: Pairs, signatures: npt.NDArray[np.uint32], threshold: float) -
         part = pairs[start : start + PRUNED_AT_ONCE]
         kept.append(part[(signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1) >= threshold])
     return np.concatenate(kept)
+
+
+def _similarities(grams: Hashes, offsets: Offsets, pairs: Pairs) -> npt.NDArray[np.float64]:
+    """Exact Jaccard similarity of each pair; only documents of a pair have their n-grams sorted."""
+    documents, places = np.unique(pairs, return_inverse=True)
+    left, right = places.reshape(pairs.shape).T
+    return kernels.jaccard(*kernels.row_sets(*take(grams, offsets, documents)), left, right)
 
 
 def _losers(pairs: Pairs, similarities: npt.NDArray[np.float64], ranks: Ranks) -> list[Duplicate]:

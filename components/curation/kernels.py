@@ -6,6 +6,7 @@ A ragged array is a pair of flat ``values`` and ``offsets``: row ``i`` is ``valu
 # Shapes: D documents, W words, G n-grams, H hashes of a signature, P pairs, F features.
 
 import math
+import string
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -21,8 +22,19 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _SPACE = np.uint8(32)
 
 
+def _plain_bytes() -> np.ndarray:
+    """What each byte counts as within a word: ASCII letters in lower case; white space and punctuation (but for the
+    underscore, which is part of a name) as a space."""
+    parting = string.whitespace + "\x1c\x1d\x1e\x1f" + string.punctuation.replace("_", "")
+    table = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+    return np.frombuffer(table.translate(bytes.maketrans(parting.encode(), b" " * len(parting))), np.uint8)
+
+
+_PLAIN = _plain_bytes()
+
+
 def _kernel(function: F) -> F:
-    return cast(F, numba.njit(cache=True)(function))
+    return cast(F, numba.njit(cache=True, nogil=True)(function))
 
 
 @_kernel
@@ -34,10 +46,10 @@ def _mix(value: np.uint64) -> np.uint64:
 
 @_kernel
 def hash_words(text: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hash the space-separated words of each document.
+    """Hash the words of each document: lower case, parted by ASCII white space and punctuation.
 
     Args:
-        text: uint8, the documents' UTF-8 one after the other.
+        text: uint8, the documents' UTF-8 one after the other; case beyond ASCII is lowered already, white space made plain.
         starts: int64 D+1, where each document begins in ``text``.
 
     Returns:
@@ -50,8 +62,9 @@ def hash_words(text: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nda
     for document in range(num_documents):
         value, inside = _FNV_OFFSET, False
         for place in range(starts[document], starts[document + 1]):
-            if text[place] != _SPACE:
-                value, inside = (value ^ np.uint64(text[place])) * _FNV_PRIME, True
+            plain = _PLAIN[text[place]]
+            if plain != _SPACE:
+                value, inside = (value ^ np.uint64(plain)) * _FNV_PRIME, True
             elif inside:
                 hashes[count] = _mix(value)
                 count += 1
@@ -108,10 +121,13 @@ def row_sets(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @_kernel
 def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, increments: np.ndarray) -> np.ndarray:
-    """MinHash signatures: for each hash function ``(multiplier * gram + increment) >> 32`` the smallest value in the row.
+    """MinHash signatures: for each hash function ``multiplier * (gram >> 32) + increment`` modulo 2**32 the smallest value in the row.
+
+    An odd multiplier makes that a permutation of the 32-bit numbers. In 32 bits the inner loop is eight times as fast as
+    in 64, for processors multiply eight such numbers at once.
 
     Args:
-        grams: uint64 G. offsets: int64 D+1. multipliers: uint64 H, odd. increments: uint64 H.
+        grams: uint64 G. offsets: int64 D+1. multipliers: uint32 H, odd. increments: uint32 H.
 
     Returns:
         uint32 D x H; an empty row has the largest value everywhere.
@@ -119,12 +135,26 @@ def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, inc
     num_documents, num_hashes = len(offsets) - 1, len(multipliers)
     signatures = np.full((num_documents, num_hashes), 0xFFFFFFFF, np.uint32)
     for document in range(num_documents):
+        smallest = signatures[document]
         for gram in grams[offsets[document] : offsets[document + 1]]:
+            short = np.uint32(gram >> np.uint64(32))
             for function in range(num_hashes):
-                value = np.uint32((multipliers[function] * gram + increments[function]) >> np.uint64(32))
-                if value < signatures[document, function]:
-                    signatures[document, function] = value
+                smallest[function] = min(smallest[function], np.uint32(multipliers[function] * short + increments[function]))
     return signatures
+
+
+@_kernel
+def band_keys(signatures: np.ndarray, rows: int) -> np.ndarray:
+    """One hash for every ``rows`` columns of the signatures: uint32 D x H -> uint64 D x (H / rows)."""
+    num_documents, num_bands = len(signatures), signatures.shape[1] // rows
+    keys = np.empty((num_documents, num_bands), np.uint64)
+    for document in range(num_documents):
+        for band in range(num_bands):
+            value = _FNV_OFFSET
+            for column in range(band * rows, (band + 1) * rows):
+                value = _mix(value * _FNV_PRIME ^ np.uint64(signatures[document, column]))
+            keys[document, band] = value
+    return keys
 
 
 @_kernel
