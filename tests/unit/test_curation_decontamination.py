@@ -48,6 +48,7 @@ def test_case_space_and_punctuation_hide_nothing(written: str) -> None:
         ("istanbul bir \u015fehir", "\u0130stanbul bir \u015eehir"),
         ("\u039f\u0394\u039f\u03a3 \u1f48\u03b4\u03cc\u03c2 x", "\u03bf\u03b4\u03bf\u03c2 \u1f40\u03b4\u03cc\u03c3 X"),  # final sigma
         ("stra\u00dfe gro\u00df x", "stra\u1e9ee GRO\u1e9e x"),
+        ("\uff21 b c", "\uff41 b c"),  # three bytes, all of whose bits count
         ("\U00010400a b c", "\U00010428A b c"),  # four bytes
         ("\u65e5\u672c \U00020000 \u8a9e", "\u65e5\u672c\u3002 \U00020000 \u300c\u8a9e\u300d"),
     ],
@@ -95,6 +96,7 @@ def test_windows_reach_out_to_white_space_and_touching_ones_are_one() -> None:
     assert cut_windows(text, [(15, 19), (5, 9)], 3) == [(0, 24)]
     assert cut_windows(text, [(0, 4), (30, 34)], 200) == [(0, 34)]
     assert cut_windows(text, [(0, 4), (5, 9)], 0) == [(0, 4), (5, 9)]
+    assert cut_windows("aaaa    bbbb", [(0, 4), (8, 12)], 2) == [(0, 12)]
 
 
 def test_short_pieces_are_dropped_and_many_pieces_drop_the_document() -> None:
