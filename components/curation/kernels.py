@@ -14,27 +14,25 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-FNV_PRIME = np.uint64(0x100000001B3)
+_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+_FNV_PRIME = np.uint64(0x100000001B3)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's finaliser (Steele, Lea, Flood 2014)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _SPACE = np.uint8(32)
 
 
-def kernel(function: F) -> F:
-    """Compile at the first call, once for a machine."""
+def _kernel(function: F) -> F:
     return cast(F, numba.njit(cache=True)(function))
 
 
-@kernel
-def mix(value: np.uint64) -> np.uint64:
-    """Spread a hash over all 64 bits."""
+@_kernel
+def _mix(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> np.uint64(30))) * _MIX_1
     value = (value ^ (value >> np.uint64(27))) * _MIX_2
     return value ^ (value >> np.uint64(31))
 
 
-@kernel
+@_kernel
 def hash_words(text: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hash the space-separated words of each document.
 
@@ -50,22 +48,22 @@ def hash_words(text: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nda
     hashes = np.empty(len(text) // 2 + num_documents, np.uint64)  # a word and its space are two bytes at least
     count = 0
     for document in range(num_documents):
-        value, inside = FNV_OFFSET, False
+        value, inside = _FNV_OFFSET, False
         for place in range(starts[document], starts[document + 1]):
             if text[place] != _SPACE:
-                value, inside = (value ^ np.uint64(text[place])) * FNV_PRIME, True
+                value, inside = (value ^ np.uint64(text[place])) * _FNV_PRIME, True
             elif inside:
-                hashes[count] = mix(value)
+                hashes[count] = _mix(value)
                 count += 1
-                value, inside = FNV_OFFSET, False
+                value, inside = _FNV_OFFSET, False
         if inside:
-            hashes[count] = mix(value)
+            hashes[count] = _mix(value)
             count += 1
         offsets[document + 1] = count
     return hashes[:count].copy(), offsets
 
 
-@kernel
+@_kernel
 def hash_ngrams(words: np.ndarray, offsets: np.ndarray, ngram_words: int) -> tuple[np.ndarray, np.ndarray]:
     """Hash every run of ``ngram_words`` words; a shorter document is one run of all its words.
 
@@ -85,14 +83,14 @@ def hash_ngrams(words: np.ndarray, offsets: np.ndarray, ngram_words: int) -> tup
         length = min(ngram_words, offsets[document + 1] - offsets[document])
         for gram in range(gram_offsets[document], gram_offsets[document + 1]):
             first = offsets[document] + gram - gram_offsets[document]
-            value = FNV_OFFSET
+            value = _FNV_OFFSET
             for place in range(first, first + length):
-                value = mix(value * FNV_PRIME ^ words[place])
+                value = _mix(value * _FNV_PRIME ^ words[place])
             grams[gram] = value
     return grams, gram_offsets
 
 
-@kernel
+@_kernel
 def row_sets(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each row of a uint64 ragged array sorted and without repeats."""
     kept = np.empty(len(values), np.uint64)
@@ -108,7 +106,7 @@ def row_sets(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.nd
     return kept[:count].copy(), kept_offsets
 
 
-@kernel
+@_kernel
 def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, increments: np.ndarray) -> np.ndarray:
     """MinHash signatures: for each hash function ``(multiplier * gram + increment) >> 32`` the smallest value in the row.
 
@@ -129,7 +127,7 @@ def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, inc
     return signatures
 
 
-@kernel
+@_kernel
 def jaccard(grams: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Size of the intersection over size of the union of row sets (see ``row_sets``); 0 where both are empty.
 
@@ -158,7 +156,7 @@ def jaccard(grams: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.
     return result
 
 
-@kernel
+@_kernel
 def train_logistic(
     features: np.ndarray, offsets: np.ndarray, labels: np.ndarray, order: np.ndarray, learning_rate: float, num_features: int
 ) -> np.ndarray:
@@ -190,7 +188,7 @@ def train_logistic(
     return weights
 
 
-@kernel
+@_kernel
 def logits(features: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Log odds of label 1 for each row of features under ``train_logistic``'s weights: float64 D."""
     result = np.empty(len(offsets) - 1, np.float64)
