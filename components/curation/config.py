@@ -44,8 +44,24 @@ class DeduplicationConfig(Frozen):
     """Similarity of n-gram sets from which two documents are near-duplicates."""
 
 
+class DecontaminationConfig(Frozen):
+    """Passages that evaluation sets hold too are cut out (GPT-3 appendix C, whose numbers are 13, 200, 200, 10 and 10)."""
+
+    ngram_words: int = Field(ge=1)
+    """A hit is a run of so many words that an evaluation text has too; texts of fewer words give none."""
+    window_chars: int = Field(ge=0)
+    """Characters cut on either side of a hit, and on to the next white space; the paper's "200 character window around" leaves
+    open whether 200 are meant in all."""
+    min_piece_chars: int = Field(ge=1)
+    """Shorter pieces between the cuts are dropped."""
+    max_pieces: int = Field(ge=1)
+    """A document that its cuts leave in more pieces, short ones counted, is dropped."""
+    max_documents_per_ngram: int = Field(ge=0)
+    """An n-gram found in more documents is common language, such as a licence, and is ignored."""
+
+
 class CurationConfig(Frozen):
-    """Rules in the order in which they are applied: reserved, too short, exact duplicate, quality, near-duplicate."""
+    """Rules in the order in which they are applied: reserved, too short, exact duplicate, quality, near-duplicate, contaminated."""
 
     seed: int
     """Of every draw, together with the document's id."""
@@ -59,6 +75,7 @@ class CurationConfig(Frozen):
     """Of the documents of that source, by hash: for labelled tasks only."""
     quality: QualityConfig
     deduplication: DeduplicationConfig
+    decontamination: DecontaminationConfig
 
 
 class MixtureConfig(Frozen):

@@ -9,7 +9,7 @@ import pytest
 
 from components.artifacts import Corpus, read_json
 from components.curation import mixture
-from components.curation.config import CurationConfig, DeduplicationConfig, MixtureConfig, QualityConfig
+from components.curation.config import CurationConfig, DecontaminationConfig, DeduplicationConfig, MixtureConfig, QualityConfig
 from components.curation.corpus import build_corpus, curate
 from components.curation.draws import is_reserved
 from components.curation.fate import Fates
@@ -41,6 +41,7 @@ def config(**changes: Any) -> CurationConfig:
         deduplication=DeduplicationConfig(
             ngram_words=3, bands=25, rows=5, bucket_window=10, signature_threshold=0.7, jaccard_threshold=0.8
         ),
+        decontamination=DecontaminationConfig(ngram_words=6, window_chars=10, min_piece_chars=30, max_pieces=3, max_documents_per_ngram=2),
     )
     return values.model_copy(update=changes)
 
@@ -65,7 +66,7 @@ def corpus() -> list[Entry]:
 
 
 def curated(entries: list[Entry] | None = None, **changes: Any) -> Fates:
-    return curate(corpus() if entries is None else entries, ROLES, config(**changes), lambda _: None)[0]
+    return curate(corpus() if entries is None else entries, ROLES, [], config(**changes), lambda _: None)[0]
 
 
 def dropped(fates: Fates, rule: str) -> set[str]:
@@ -171,14 +172,14 @@ def test_another_seed_draws_otherwise() -> None:
 
 
 def test_quality_is_measured_on_documents_not_learnt_from() -> None:
-    _, measured = curate(corpus(), ROLES, config(), lambda _: None)
-    assert measured["auc"] > 0.99
-    assert measured["test_documents"] > 20 and measured["train_documents"] > 100
+    _, measured = curate(corpus(), ROLES, [], config(), lambda _: None)
+    assert measured["quality"]["auc"] > 0.99
+    assert measured["quality"]["test_documents"] > 20 and measured["quality"]["train_documents"] > 100
 
 
 def test_corpus_without_raw_text_is_not_filtered() -> None:
-    fates, measured = curate([document("books", str(i), prose(i, "book")) for i in range(9)], ROLES, config(), lambda _: None)
-    assert len(kept(fates)) == 9 and measured == {"auc": None, "train_documents": 0, "test_documents": 0}
+    fates, measured = curate([document("books", str(i), prose(i, "book")) for i in range(9)], ROLES, [], config(), lambda _: None)
+    assert len(kept(fates)) == 9 and measured["quality"] == {"auc": None, "train_documents": 0, "test_documents": 0}
 
 
 def test_corpus_of_which_nothing_is_left() -> None:
@@ -211,7 +212,7 @@ EVEN = MixtureConfig(weights={"mine": 0.5, "noise": 0.5}, max_epochs=4.0)
 
 def test_built_folder_is_a_corpus(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     lines: list[str] = []
-    metrics = build_corpus(own_text, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lines.append)
+    metrics = build_corpus(own_text, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lines.append)
     built = Corpus(tmp_path / "corpus")
     documents, fate = built.documents().to_pylist(), built.fate().to_pylist()
     assert list(documents[0]) == ["id", "source", "split", "text"]
@@ -224,7 +225,19 @@ def test_built_folder_is_a_corpus(tmp_path: Path, own_text: dict[str, SourceConf
     assert manifest["origins"]["mine"] == [{"glob": "inputs/mine/*.txt", "files": 30}]
     assert lines[0] == f"read mine: 30 documents, {sum(len(prose(i, 'good')) for i in range(30)) / 1e6:.1f} MB"
     schema = pq.read_schema(tmp_path / "corpus" / "fate.parquet")
-    assert schema.names == ["id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars"]
+    assert schema.names == [
+        "id",
+        "source",
+        "kept",
+        "split",
+        "rule",
+        "score",
+        "nearest_duplicate",
+        "jaccard",
+        "chars",
+        "cut_windows",
+        "pieces",
+    ]
 
 
 def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, SourceConfig], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +246,7 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, Sourc
 
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        build_corpus(own_text, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
+        build_corpus(own_text, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
     assert [path.name for path in tmp_path.iterdir()] == ["inputs"]
 
 
@@ -246,26 +259,26 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, Sourc
 )
 def test_weights_must_name_the_sources(tmp_path: Path, own_text: dict[str, SourceConfig], weights: dict[str, float], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        build_corpus(own_text, config(), MixtureConfig(weights=weights, max_epochs=4.0), tmp_path / "corpus", lambda _: None)
+        build_corpus(own_text, [], config(), MixtureConfig(weights=weights, max_epochs=4.0), tmp_path / "corpus", lambda _: None)
     assert str(caught.value).startswith(message)
 
 
 def test_reserved_source_must_exist(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     with pytest.raises(InputError, match=r"curation\.reserved_source: 'docs' is not a source; name one of mine, noise"):
-        build_corpus(own_text, config(), EVEN, tmp_path / "corpus", lambda _: None)
+        build_corpus(own_text, [], config(), EVEN, tmp_path / "corpus", lambda _: None)
 
 
 def test_colon_in_the_name_of_a_source(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     renamed = {"mine": own_text["mine"], "no:ise": own_text["noise"]}
     weights = MixtureConfig(weights={"mine": 0.5, "no:ise": 0.5}, max_epochs=4.0)
     with pytest.raises(InputError, match=r"sources: 'no:ise' is no name for a source; leave out the colon"):
-        build_corpus(renamed, config(reserved_source="mine"), weights, tmp_path / "corpus", lambda _: None)
+        build_corpus(renamed, [], config(reserved_source="mine"), weights, tmp_path / "corpus", lambda _: None)
 
 
 def test_raw_text_needs_a_reference(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     raw = {name: source.model_copy(update={"role": "raw"}) for name, source in own_text.items()}
     with pytest.raises(InputError, match="all are raw"):
-        build_corpus(raw, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
+        build_corpus(raw, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
 
 
 def test_weights_that_do_not_sum_to_one_are_one_line(tmp_path: Path) -> None:
