@@ -28,7 +28,7 @@ def read(source: str, config: HuggingFaceConfig, unit: str) -> Iterator[Entry]:
         for number, row in enumerate(islice(_open(config), config.max_documents), start=1):
             if number == 1 and config.text_field not in row:
                 raise InputError(f"sources.{source}: {config.path} has no column {config.text_field!r}; it has {', '.join(row)}")
-            yield of_row(f"{source}:{unit}::{number}", source, row, config.text_field, config.url_field, {"path": config.path})
+            yield of_row(f"{source}:{unit}::{number}", source, row, config.text_field, config.url_field, {})
     except InputError:
         raise
     except Exception as error:  # the library lets through those of its parsers and of every protocol

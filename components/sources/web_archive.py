@@ -29,6 +29,7 @@ class _Header(NamedTuple):
     stray: Place | None
 
 
+_WARC_LINE = re.compile(rb"^WARC/1\.\d\r?$", re.MULTILINE)
 _Outcome = tuple[str, str] | str  # text and URL, or the reason why there is none
 
 
@@ -43,7 +44,8 @@ def read(source: str, config: WebArchiveConfig, unit: str) -> Iterator[Entry]:
     Reasons: not_page (a record about the crawl: warcinfo, request, metadata, revisit, ...), not_http, http_status (other than
     200), not_html, content_encoding (compressed in a way that is not read), too_large, not_utf8 (WET), no_text,
     extraction_failed, damaged. A record is damaged when its header is, when its length is missing or is not where the next record
-    begins, when its HTTP chunks are wrong, or when its gzip member fails; the record that follows is read again.
+    begins, when its HTTP chunks are wrong, or when its gzip member fails; the record that follows is read again. Records that a wrong
+    length takes into another one are lost, and counted as damaged too.
     """
     with locations.open_file(source, config, unit) as raw:
         for place, outcome in _Archive(raw, config.max_document_bytes).records():
@@ -64,6 +66,7 @@ class _Archive:
         self._members, self._stream = open_members(raw)
         self._max_bytes = max_bytes
         self._loader = ArcWarcRecordLoader(arc2warc=False)
+        self._taken_in: list[Place] = []  # where other records begin within the last one, if its length is wrong
 
     def records(self) -> Iterator[tuple[Place, _Outcome]]:
         """Each record. It is known to be whole only when the next begins right behind it, or the file ends there."""
@@ -73,17 +76,21 @@ class _Archive:
                 header = self._next_header()
             except DamagedError as error:
                 if last and last[0].member != error.member:  # damage in a later member says nothing about this record
-                    yield last
+                    yield from self._known(*last)
                     last = None
                 last = (last[0] if last else Place(error.member, 0)), "damaged"
                 continue
             if header.stray:
                 last = (last[0] if last else header.stray), "damaged"
             if last:
-                yield last
+                yield from self._known(*last)
             if not header.line:
                 return
             last = header.place, self._read_record(header.line)
+
+    def _known(self, place: Place, outcome: _Outcome) -> list[tuple[Place, _Outcome]]:
+        taken_in, self._taken_in = self._taken_in, []
+        return [(place, outcome), *((other, "damaged") for other in taken_in if outcome == "damaged")]
 
     def _next_header(self) -> _Header:
         stray = None
@@ -102,7 +109,9 @@ class _Archive:
             record = self._loader.parse_record_stream(self._stream, statusline=line, no_record_parse=True)
             if _length(record) is None:
                 return "damaged"
+            start = self._members.place(self._stream)
             content = record.raw_stream.read(self._max_bytes + 1)
+            self._taken_in = [Place(start.member, start.inside + found.start()) for found in _WARC_LINE.finditer(content)]
             while record.raw_stream.limit:
                 if not record.raw_stream.read(BLOCK_BYTES):
                     return "damaged"

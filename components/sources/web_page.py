@@ -39,15 +39,23 @@ def text_of(record: Any, content: bytes, max_bytes: int) -> str:
     if not url_of(record).startswith(("http://", "https://")):
         raise NoTextError("not_http")
     if record.rec_type == "conversion":
-        return _converted(content, max_bytes)
-    if record.rec_type == "resource":
-        return _extracted(record.rec_headers, content, max_bytes)
-    return _response(content, max_bytes)
+        _demand(len(content), max_bytes)
+        return _converted(content)
+    headers, body = (record.rec_headers, content) if record.rec_type == "resource" else _split_response(content)
+    content_type = headers.get_header("Content-Type") or ""
+    if content_type.partition(";")[0].strip().lower() not in _HTML_TYPES:
+        raise NoTextError("not_html")
+    _demand(len(content), max_bytes)
+    declared = _CHARSET.search(content_type)
+    return _extracted(extraction.decode_html(_as_meant(headers, body, max_bytes), declared and declared.group(1)))
 
 
-def _converted(content: bytes, max_bytes: int) -> str:
-    if len(content) > max_bytes:
+def _demand(num_bytes: int, max_bytes: int) -> None:
+    if num_bytes > max_bytes:
         raise NoTextError("too_large")
+
+
+def _converted(content: bytes) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
@@ -57,7 +65,7 @@ def _converted(content: bytes, max_bytes: int) -> str:
     return text
 
 
-def _response(content: bytes, max_bytes: int) -> str:
+def _split_response(content: bytes) -> tuple[Any, bytes]:
     from warcio.recordloader import ArcWarcRecordLoader
     from warcio.statusandheaders import StatusAndHeadersParser, StatusAndHeadersParserException
 
@@ -70,23 +78,21 @@ def _response(content: bytes, max_bytes: int) -> str:
         raise NoTextError("not_http")
     if http.get_statuscode() != "200":
         raise NoTextError("http_status")
-    return _extracted(http, body.read(), max_bytes)
+    return http, body.read()
 
 
-def _extracted(headers: Any, body: bytes, max_bytes: int) -> str:
-    content_type = headers.get_header("Content-Type") or ""
-    if content_type.partition(";")[0].strip().lower() not in _HTML_TYPES:
-        raise NoTextError("not_html")
-    if len(body) > max_bytes:
-        raise NoTextError("too_large")
+def _as_meant(headers: Any, body: bytes, max_bytes: int) -> bytes:
+    """Without the codings of its transfer. Archives hold bodies as they were sent, or decoded under headers that still say
+    otherwise."""
     transfer, encoding = ((headers.get_header(name) or "").strip().lower() for name in ("Transfer-Encoding", "Content-Encoding"))
-    # Archives hold bodies as they were sent, or decoded under headers that still say otherwise.
     if transfer == "chunked" and _CHUNK_HEADER.match(body):
         body = _joined_chunks(body)
     if encoding not in ("", "identity") and not body.lstrip().startswith(b"<"):
         body = _uncompressed(encoding, body, max_bytes)
-    declared = _CHARSET.search(content_type)
-    html = extraction.decode_html(body, declared and declared.group(1))
+    return body
+
+
+def _extracted(html: str) -> str:
     try:
         text = extraction.html_to_text(html)
     except Exception:  # a page is made by strangers, and one that breaks the parser must not end the archive
@@ -115,8 +121,7 @@ def _uncompressed(encoding: str, body: bytes, max_bytes: int) -> bytes:
             plain = reader.decompress(body, max_bytes + 1)
         except zlib.error:
             continue
-        if len(plain) > max_bytes:
-            raise NoTextError("too_large")
+        _demand(len(plain), max_bytes)
         if reader.eof:
             return plain
     raise NoTextError("damaged")
