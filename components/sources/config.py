@@ -126,7 +126,10 @@ class FilesConfig(_LocatedSource):
 
 
 class WebArchiveConfig(_LocatedSource):
-    """Web archives (WARC, ARC, WET), each file plain, gzip or zstd; HTML becomes text, one document a page."""
+    """Web archives (WARC, ARC, WET), each file plain, gzip or zstd; HTML becomes text, one document a page.
+
+    Bound the size of pages: the extraction library did not end within four minutes on one of 50 MB.
+    """
 
     kind: Literal["web_archive"]
 
