@@ -14,7 +14,7 @@ def html_to_text(html: str) -> str | None:
 
     By trafilatura, with its own fallbacks; tables are kept, the readers' comments are not. Nothing is remembered from one page to the
     next (its filter of repeated passages stays off), so that a page gives the same text whatever was read before it. On the 181
-    pages of the article extraction benchmark F1 is .960; the table there gives .958 for trafilatura 2.0.0 with comments.
+    pages of the article extraction benchmark F1 is .960; the table there gives .958 for trafilatura 2.0.0.
 
     Raises:
         Exception: whatever the parser makes of a hostile page (RecursionError among others).
