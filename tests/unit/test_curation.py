@@ -202,7 +202,15 @@ def own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Sourc
         for i in range(30):
             (folder / f"{i:02}.txt").write_text(prose(i, vocabulary))
     return {
-        name: FilesConfig(kind="files", role=role, glob=f"inputs/{name}/*.txt", text_field="text")
+        name: FilesConfig(
+            kind="files",
+            role=role,
+            glob=f"inputs/{name}/*.txt",
+            text_field="text",
+            url_field=None,
+            max_document_bytes=10**6,
+            webtext=None,
+        )
         for name, role in (("mine", "reference"), ("noise", "raw"))
     }
 
