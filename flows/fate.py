@@ -53,10 +53,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def find_documents(corpus: Path, wanted: str) -> list[str]:
-    """The document of that id, or else all that have ``wanted`` in their id, sorted; InputError if there is none."""
+    """The document of that id, or of which it is the id of a piece, or else all with ``wanted`` in their id, sorted.
+
+    InputError if there is none.
+    """
     import pyarrow.compute as pc
 
-    for condition in (pc.field("id") == wanted, pc.match_substring(pc.field("id"), wanted)):
+    whole = re.sub(r"#p[0-9]+$", "", wanted)  # a cut document goes on as ID#p1, ID#p2, ...
+    for condition in (pc.field("id") == wanted, pc.field("id") == whole, pc.match_substring(pc.field("id"), wanted)):
         found = sorted(_read(corpus / "fate.parquet", condition, ["id"]).column("id").to_pylist())
         if found:
             return found
@@ -136,10 +140,10 @@ def _nearest(row: Row, nearest: Row | None) -> str:
 
 
 def _cuts(row: Row) -> str:
-    windows = [tuple(window.values()) if isinstance(window, dict) else tuple(window) for window in row["cut_windows"]]
-    spans = ", ".join(f"{start:,}-{end:,}" for start, end in windows[:MAX_LISTED])
+    windows = row["cut_windows"]
+    spans = ", ".join(f"{window['begin']:,}-{window['end']:,}" for window in windows[:MAX_LISTED])
     more = f" and {len(windows) - MAX_LISTED} more" if len(windows) > MAX_LISTED else ""
-    return f"Cut out, for evaluation tasks hold the same words: characters {spans}{more}; {row.get('pieces') or 0} pieces are left."
+    return f"Cut out, for evaluation tasks hold the same words: characters {spans}{more}; pieces left: {row['pieces']}."
 
 
 def _places(tokens: Path, row: Row) -> Iterator[str]:
@@ -150,8 +154,8 @@ def _places(tokens: Path, row: Row) -> Iterator[str]:
     if not index.exists():
         yield f"Its place in the token stream is unknown: {index} is not there (dvc repro tokenize_corpus)."
         return
-    pieces = pc.match_substring_regex(pc.field("id"), f"^{re.escape(row['id'])}#p?[0-9]+$")
-    condition = pc.field("id") == row["id"] if not row.get("cut_windows") else (pc.field("id") == row["id"]) | pieces
+    whole = pc.field("id") == row["id"]
+    condition = pc.match_substring_regex(pc.field("id"), f"^{re.escape(row['id'])}#p[0-9]+$") if row.get("cut_windows") else whole
     found = sorted(_read(index, condition, ["start", "epoch", "num_tokens"]).to_pylist(), key=lambda place: place["start"])
     if not found:
         yield f"In no token of the {row['split']} stream: the stream ends before the turn of this document comes."

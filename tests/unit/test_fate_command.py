@@ -104,17 +104,25 @@ def test_a_kept_document_may_not_have_had_its_turn(run: Path, tmp_path: Path, ca
     assert status == 0 and "held_out/index.parquet is not there (dvc repro tokenize_corpus)" in lines[-1]
 
 
-@pytest.mark.parametrize("as_pairs", [True, False])
-def test_cut_windows_and_the_pieces_in_the_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str], as_pairs: bool) -> None:
-    windows: list[Any] = [[10, 420], [5000, 5410]] if as_pairs else [{"start": 10, "end": 420}, {"start": 5000, "end": 5410}]
-    rows = [{"id": "crawl:a", "split": "train", "score": 0.9, "chars": 9000, "cut_windows": windows, "pieces": 2}]
-    write(tmp_path, rows, [("crawl:a#1", 0, 0, 7), ("crawl:ab", 0, 7, 9), ("crawl:a#p2", 0, 16, 3)])
-    _, lines, _ = ask(tmp_path, "crawl:a", capsys)
+@pytest.mark.parametrize("wanted", ["crawl:a", "crawl:a#p2"])
+def test_cut_windows_and_the_pieces_in_the_stream(tmp_path: Path, capsys: pytest.CaptureFixture[str], wanted: str) -> None:
+    windows = [{"begin": 10, "end": 420}, {"begin": 5000, "end": 5410}]
+    rows = [
+        {"id": "crawl:a", "split": "train", "score": 0.9, "chars": 9000, "cut_windows": windows, "pieces": 2},
+        {"id": "crawl:ab", "split": "train", "score": 0.9, "chars": 9000, "cut_windows": [], "pieces": 1},
+        {"id": "crawl:gone", "rule": "contaminated", "score": 0.9, "chars": 500, "cut_windows": windows[:1], "pieces": 0},
+    ]
+    write(tmp_path, rows, [("crawl:a#p1", 0, 0, 7), ("crawl:ab", 0, 7, 9), ("crawl:a#p2", 0, 16, 3)])
+    _, lines, _ = ask(tmp_path, wanted, capsys)
     assert lines[-3:] == [
-        "  Cut out, for evaluation tasks hold the same words: characters 10-420, 5,000-5,410; 2 pieces are left.",
+        "  Cut out, for evaluation tasks hold the same words: characters 10-420, 5,000-5,410; pieces left: 2.",
         "  Tokens 0 to 6 of the train stream (7, epoch 0).",
         "  Tokens 16 to 18 of the train stream (3, epoch 0).",
     ]
+    assert ask(tmp_path, "crawl:ab", capsys)[1][-1] == "  Tokens 7 to 15 of the train stream (9, epoch 0)."
+    _, lines, _ = ask(tmp_path, "gone", capsys)
+    assert lines[2].startswith("  Dropped by the rule contaminated: it shares word runs with evaluation tasks")
+    assert lines[-1].endswith("characters 10-420; pieces left: 0.")
 
 
 def test_several_matches_are_listed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
