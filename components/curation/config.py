@@ -82,15 +82,14 @@ class MixtureConfig(Frozen):
     """Shares of the sources in the training stream (GPT-3 table 2.2: not in proportion to their size)."""
 
     weights: dict[str, float] = Field(min_length=1)
-    """Source -> share of the training tokens; they sum to 1."""
+    """Source -> share of the training tokens. They sum to 1; if not, each is divided by their sum, with a warning."""
     max_epochs: float = Field(gt=0)
     """More repeats of a source than this are worth a warning (GPT-3: at most 3.4)."""
 
     @model_validator(mode="after")
-    def _weights_sum_to_one(self) -> Self:
-        if min(self.weights.values()) < 0:
-            raise ValueError(f"weights must not be negative, got {min(self.weights.values())}")
-        total = math.fsum(self.weights.values())
-        if abs(total - 1) > 1e-6:  # of rounding in decimal notation
-            raise ValueError(f"weights must sum to 1, these sum to {total:.6g}; change one of {', '.join(self.weights)}")
+    def _weights_are_shares(self) -> Self:
+        if not all(0 <= weight < math.inf for weight in self.weights.values()):
+            raise ValueError(f"weights must be finite and not negative, got {list(self.weights.values())}")
+        if not any(self.weights.values()):
+            raise ValueError("weights are all 0, so there is nothing to train on; raise one")
         return self

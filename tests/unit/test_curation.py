@@ -289,30 +289,7 @@ def test_raw_text_needs_a_reference(tmp_path: Path, own_text: dict[str, SourceCo
         build_corpus(raw, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
 
 
-def test_weights_that_do_not_sum_to_one_are_one_line(tmp_path: Path) -> None:
-    text = Path("params.yaml").read_text(encoding="utf-8")
-    [line] = [line for line in text.splitlines() if line.startswith("  weights:")]
-    changed = tmp_path / "params.yaml"
-    changed.write_text(text.replace(line, "  weights: {crawl: 0.5, docs: 0.5, books: 0.5}"), encoding="utf-8")
-    with pytest.raises(InputError, match=r"mixture: weights must sum to 1, these sum to 1\.5"):
-        params.load(Sections, path=changed)
-
-
 def test_params_file_fits_the_stage() -> None:
     loaded = params.load(Sections)
     mixture.check_names(loaded.mixture, loaded.sources)
     assert loaded.curation.reserved_source in loaded.sources
-
-
-def test_mixture_plan_says_how_often_a_source_is_used() -> None:
-    weights = MixtureConfig(weights={"crawl": 0.6, "docs": 0.4, "books": 0.0}, max_epochs=3.0)
-    shares = mixture.plan(weights, 1000, {"crawl": 1200, "docs": 100})
-    assert [(name, share.tokens, share.epochs) for name, share in shares.items()] == [
-        ("crawl", 600, 0.5),
-        ("docs", 400, 4.0),
-        ("books", 0, 0.0),
-    ]
-    [warning] = mixture.warnings(weights, shares)
-    assert warning.startswith("source docs is repeated 4.0 times (mixture.max_epochs 3)")
-    with pytest.raises(InputError, match=r"mixture\.weights\.crawl is 0\.6, but nothing of that source was kept"):
-        mixture.plan(weights, 1000, {"docs": 100})
