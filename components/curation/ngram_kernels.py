@@ -7,14 +7,14 @@ Ragged arrays are as in ``kernels``. Places count characters (code points) from 
 
 import numpy as np
 
-from components.curation.kernels import _FNV_OFFSET, _FNV_PRIME, _kernel, _mix
+from components.curation.kernels import FNV_OFFSET, FNV_PRIME, kernel, mix
 
 DELETED, SPACE = -1, -2  # in the table of folds, beside code points
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # of the rolling polynomial: odd, 2**64 over the golden ratio
 _EMPTY = np.uint64(0)
 
 
-@_kernel
+@kernel
 def _decode(text: np.ndarray, place: int) -> tuple[np.int64, int]:
     """Code point, and number of bytes, of the UTF-8 character at ``place``."""
     first = np.int64(text[place])
@@ -29,7 +29,7 @@ def _decode(text: np.ndarray, place: int) -> tuple[np.int64, int]:
     return (first & 0x07) << 18 | second << 12 | third << 6 | np.int64(text[place + 3]) & 0x3F, 4
 
 
-@_kernel
+@kernel
 def fold_words(text: np.ndarray, starts: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Hash the words that white space parts, each character replaced by its fold; what folds to nothing is no word.
 
@@ -47,7 +47,7 @@ def fold_words(text: np.ndarray, starts: np.ndarray, folds: np.ndarray) -> tuple
     count = 0
     for document in range(len(starts) - 1):
         place, stop, char = starts[document], starts[document + 1], 0
-        value, is_word, begin = _FNV_OFFSET, False, -1
+        value, is_word, begin = FNV_OFFSET, False, -1
         while place <= stop:  # the end of a document parts words as white space does
             fold, length = np.int64(SPACE), 1
             if place < stop:
@@ -55,21 +55,21 @@ def fold_words(text: np.ndarray, starts: np.ndarray, folds: np.ndarray) -> tuple
                 fold = np.int64(folds[code] if code < len(folds) else code)
             if fold == SPACE:
                 if is_word:
-                    hashes[count], begins[count], ends[count] = _mix(value), begin, char
+                    hashes[count], begins[count], ends[count] = mix(value), begin, char
                     count += 1
-                value, is_word, begin = _FNV_OFFSET, False, -1
+                value, is_word, begin = FNV_OFFSET, False, -1
             else:
                 if begin < 0:
                     begin = char
                 if fold != DELETED:
-                    value, is_word = (value ^ np.uint64(fold)) * _FNV_PRIME, True
+                    value, is_word = (value ^ np.uint64(fold)) * FNV_PRIME, True
             place += length
             char += 1
         offsets[document + 1] = count
     return hashes[:count].copy(), begins[:count].copy(), ends[:count].copy(), offsets
 
 
-@_kernel
+@kernel
 def rolling_ngrams(words: np.ndarray, offsets: np.ndarray, ngram_words: int) -> tuple[np.ndarray, np.ndarray]:
     """Hash every run of exactly ``ngram_words`` words by a rolling polynomial; a shorter document has none. No hash is 0.
 
@@ -95,12 +95,12 @@ def rolling_ngrams(words: np.ndarray, offsets: np.ndarray, ngram_words: int) -> 
             if place - first >= ngram_words:
                 value -= leaving * words[place - ngram_words]
             if place - first >= ngram_words - 1:
-                grams[gram] = max(_mix(value), np.uint64(1))
+                grams[gram] = max(mix(value), np.uint64(1))
                 gram += 1
     return grams, gram_offsets
 
 
-@_kernel
+@kernel
 def hash_table(grams: np.ndarray) -> np.ndarray:
     """An open-addressing table, at most half full, of different hashes none of which is 0: uint64 S, a power of two."""
     size = 2
@@ -115,7 +115,7 @@ def hash_table(grams: np.ndarray) -> np.ndarray:
     return slots
 
 
-@_kernel
+@kernel
 def are_members(grams: np.ndarray, slots: np.ndarray) -> np.ndarray:
     """Which of the hashes are in the table: bool G."""
     last = len(slots) - 1

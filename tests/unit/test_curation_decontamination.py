@@ -200,7 +200,16 @@ def test_built_corpus_holds_no_evaluation_text(tmp_path: Path, monkeypatch: pyte
         for i in range(5):
             (tmp_path / "inputs" / name / f"{i}.txt").write_text(f"{prose(i, name)} {LEAK if i == 0 else ''} {prose(i + 50, name)}")
     sources = {
-        name: FilesConfig(kind="files", role="reference", glob=f"inputs/{name}/*.txt", text_field="text") for name in ("mine", "noise")
+        name: FilesConfig(
+            kind="files",
+            role="reference",
+            glob=f"inputs/{name}/*.txt",
+            text_field="text",
+            url_field=None,
+            max_document_bytes=100_000,
+            webtext=None,
+        )
+        for name in ("mine", "noise")
     }
     lines: list[str] = []
     metrics = build_corpus(sources, [LEAK], config(reserved_source="mine", reserved_share=0.0), EVEN, tmp_path / "corpus", lines.append)
