@@ -7,6 +7,7 @@
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -96,6 +97,14 @@ def seconds(command: Sequence[str], folder: Path, variables: Mapping[str, str]) 
     if done.returncode != 0:
         sys.exit(f"error: {' '.join(command)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return elapsed
+
+
+def require_peers(*packages: str) -> None:
+    """End with one line unless all are installed: the main install does without them."""
+    if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
+        sys.exit(
+            f"error: {', '.join(missing)} not installed; run .venv/bin/pip install --upgrade pip, then .venv/bin/pip install --group bench"
+        )
 
 
 def is_quick(description: str | None) -> bool:

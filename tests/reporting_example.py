@@ -153,12 +153,15 @@ def _write_tokens(places: Places) -> None:
         "sources": {
             name: {
                 "weight": weights[name],
+                "weight_given": weights[name],
+                "share_by_size": available[name] / sum(available.values()),
                 "tokens_available": available[name],
                 "tokens_drawn": drawn[name],
                 "epochs": drawn[name] / available[name],
             }
             for name in weights
         },
+        "warnings": [],
     }
     write_json(places.metrics / "tokens.json", tokens)
 

@@ -71,21 +71,14 @@ def band_columns(config: DeduplicationConfig) -> str:
 def hash_texts(texts: pa.Array) -> tuple[Hashes, Offsets]:
     """``words.hash_words`` of an array of strings."""
     offsets, data = _buffers(texts)
-    plain = data.tobytes().translate(_ASCII_WORDS)
     if len(data) == 0 or data.max() < 128:
-        return kernels.hash_words(np.frombuffer(plain, np.uint8), offsets)
+        return kernels.hash_words(data, offsets)
     is_ascii = pc.string_is_ascii(texts).to_pylist()
-    bounds = offsets.tolist()
-    encoded = [plain[bounds[i] : bounds[i + 1]] if is_ascii[i] else words.normalise(texts[i].as_py()) for i in range(len(texts))]
+    bounds, plain = offsets.tolist(), data.tobytes()
+    encoded = [plain[bounds[i] : bounds[i + 1]] if is_ascii[i] else words.utf8(texts[i].as_py()) for i in range(len(texts))]
     starts = np.zeros(len(texts) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=starts[1:])
     return kernels.hash_words(np.frombuffer(b"".join(encoded), np.uint8), starts)
-
-
-# What words.normalise does to ASCII, byte by byte; a run of spaces parts words as one space does.
-_ASCII_WORDS = bytes(ord(" ") if not (normal := words.normalise(chr(code)).strip()) else normal[0] for code in range(128)) + bytes(
-    range(128, 256)
-)
 
 
 def _each(function: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Batches) -> Batches:
@@ -158,7 +151,7 @@ def _text_hashes(texts: pa.Array) -> Ints:
 
 
 def _scores_and_bands(
-    config: CurationConfig, classifier: quality.Classifier, functions: tuple[Hashes, Hashes], batch: pa.RecordBatch
+    config: CurationConfig, classifier: quality.Classifier, functions: deduplication.Functions, batch: pa.RecordBatch
 ) -> pa.RecordBatch:
     hashed = hash_texts(batch.column("text"))
     scores = classifier.scores(*quality.word_sets(*hashed, config.quality))
@@ -187,7 +180,7 @@ def _grams(hashed: Hashes, offsets: Offsets, config: DeduplicationConfig) -> tup
     return kernels.row_sets(*kernels.hash_ngrams(hashed, offsets, config.ngram_words))
 
 
-def _signatures(grams: Hashes, offsets: Offsets, functions: tuple[Hashes, Hashes]) -> npt.NDArray[np.uint32]:
+def _signatures(grams: Hashes, offsets: Offsets, functions: deduplication.Functions) -> npt.NDArray[np.uint32]:
     return kernels.minhash(grams, offsets, *functions)
 
 
@@ -242,7 +235,7 @@ def _candidates(config: DeduplicationConfig, batches: Batches) -> Batches:
         yield pa.RecordBatch.from_pydict({"left": ranks[close], "right": ranks[close + distance]})
 
 
-def _gram_sets(config: DeduplicationConfig, functions: tuple[Hashes, Hashes], batch: pa.RecordBatch) -> pa.RecordBatch:
+def _gram_sets(config: DeduplicationConfig, functions: deduplication.Functions, batch: pa.RecordBatch) -> pa.RecordBatch:
     grams, offsets = _grams(*hash_texts(batch.column("text")), config)
     signatures = _signatures(grams, offsets, functions)
     columns = {"rank": batch.column("rank"), "signature": _binary_rows(signatures), "grams": _binary(offsets * 8, grams)}

@@ -44,8 +44,24 @@ class DeduplicationConfig(Frozen):
     """Similarity of n-gram sets from which two documents are near-duplicates."""
 
 
+class DecontaminationConfig(Frozen):
+    """Passages that evaluation sets hold too are cut out (GPT-3 appendix C, whose numbers are 13, 200, 200, 10 and 10)."""
+
+    ngram_words: int = Field(ge=1)
+    """A hit is a run of so many words that an evaluation text has too; texts of fewer words give none."""
+    window_chars: int = Field(ge=0)
+    """Characters cut on either side of a hit, and on to the next white space; the paper's "200 character window around" leaves
+    open whether 200 are meant in all."""
+    min_piece_chars: int = Field(ge=1)
+    """Shorter pieces between the cuts are dropped."""
+    max_pieces: int = Field(ge=1)
+    """A document that its cuts leave in more pieces, short ones counted, is dropped."""
+    max_documents_per_ngram: int = Field(ge=0)
+    """An n-gram found in more documents is common language, such as a licence, and is ignored."""
+
+
 class CurationConfig(Frozen):
-    """Rules in the order in which they are applied: reserved, too short, exact duplicate, quality, near-duplicate."""
+    """Rules in the order in which they are applied: reserved, too short, exact duplicate, quality, near-duplicate, contaminated."""
 
     seed: int
     """Of every draw, together with the document's id."""
@@ -59,21 +75,21 @@ class CurationConfig(Frozen):
     """Of the documents of that source, by hash: for labelled tasks only."""
     quality: QualityConfig
     deduplication: DeduplicationConfig
+    decontamination: DecontaminationConfig
 
 
 class MixtureConfig(Frozen):
     """Shares of the sources in the training stream (GPT-3 table 2.2: not in proportion to their size)."""
 
     weights: dict[str, float] = Field(min_length=1)
-    """Source -> share of the training tokens; they sum to 1."""
+    """Source -> share of the training tokens. They sum to 1; if not, each is divided by their sum, with a warning."""
     max_epochs: float = Field(gt=0)
     """More repeats of a source than this are worth a warning (GPT-3: at most 3.4)."""
 
     @model_validator(mode="after")
-    def _weights_sum_to_one(self) -> Self:
-        if min(self.weights.values()) < 0:
-            raise ValueError(f"weights must not be negative, got {min(self.weights.values())}")
-        total = math.fsum(self.weights.values())
-        if abs(total - 1) > 1e-6:  # of rounding in decimal notation
-            raise ValueError(f"weights must sum to 1, these sum to {total:.6g}; change one of {', '.join(self.weights)}")
+    def _weights_are_shares(self) -> Self:
+        if not all(0 <= weight < math.inf for weight in self.weights.values()):
+            raise ValueError(f"weights must be finite and not negative, got {list(self.weights.values())}")
+        if not any(self.weights.values()):
+            raise ValueError("weights are all 0, so there is nothing to train on; raise one")
         return self

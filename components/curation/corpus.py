@@ -1,12 +1,14 @@
-"""Sources -> the curated corpus, by GPT-3's steps (appendix A): filter by quality, then remove duplicates.
+"""Sources -> the curated corpus, by GPT-3's steps (appendix A): filter by quality, remove duplicates, cut out evaluation sets.
 
 Exact copies go before the filter, so that one text has one draw. Documents reserved for labelled tasks are never kept, but
 take part in the search for duplicates, so that no near-copy of them is trained on either. Held-out documents have no
-near-copy in training because of two near-copies only one survives.
+near-copy in training because of two near-copies only one survives. Cutting comes last, as in the paper: duplicates are found by
+whole texts, and an n-gram of many documents is one of many different ones. Held-out documents are cut like the others, so that
+they stay a fair sample of what is trained on.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.artifacts import atomic_folder, write_manifest
-from components.curation import deduplication, draws, quality, words
+from components.curation import decontamination, deduplication, draws, quality, words
 from components.curation.config import CurationConfig, MixtureConfig
 from components.curation.deduplication import Ranks
 from components.curation.fate import Fates
@@ -29,11 +31,21 @@ Report = Callable[[str], None]
 
 
 def build_corpus(
-    sources: Mapping[str, SourceConfig], curation: CurationConfig, mixture: MixtureConfig, out: Path, report: Report
+    sources: Mapping[str, SourceConfig],
+    evaluation_texts: Iterable[str],
+    curation: CurationConfig,
+    mixture: MixtureConfig,
+    out: Path,
+    report: Report,
 ) -> dict[str, Any]:
     """Read the sources, decide on every document, write the folder ``out`` (see ``artifacts.Corpus``) and return the metrics.
 
-    ``report`` is given one line now and then. Raises InputError for sources, weights or settings that do not fit together.
+    Args:
+        evaluation_texts: what must not be trained on (``tasks.evaluated``).
+        report: is given one line now and then.
+
+    Raises:
+        InputError: sources, weights or settings that do not fit together.
     """
     check_names(mixture, sources)
     _check_sources(sources, curation)
@@ -42,8 +54,8 @@ def build_corpus(
         found = list(read_source(name, source))
         entries += found
         report(f"read {name}: {len(found):,} documents, {sum(len(e.text) for e in found if isinstance(e, Document)) / 1e6:.1f} MB")
-    fates, measured = curate(entries, {name: source.role for name, source in sources.items()}, curation, report)
-    metrics = {**fates.counts(), "quality": measured}
+    fates, measured = curate(entries, {name: source.role for name, source in sources.items()}, evaluation_texts, curation, report)
+    metrics = {**fates.counts(), **measured}
     with atomic_folder(out) as scratch:
         fates.write(scratch)
         read_from = {name: origins(name, source) for name, source in sources.items()}
@@ -51,8 +63,10 @@ def build_corpus(
     return metrics
 
 
-def curate(entries: Sequence[Entry], roles: Mapping[str, str], config: CurationConfig, report: Report) -> tuple[Fates, dict[str, Any]]:
-    """Apply the rules in order. Returns what became of each entry, and how the quality classifier did."""
+def curate(
+    entries: Sequence[Entry], roles: Mapping[str, str], evaluation_texts: Iterable[str], config: CurationConfig, report: Report
+) -> tuple[Fates, dict[str, Any]]:
+    """Apply the rules in order. Returns what became of each entry, and what was measured of ``quality`` and ``decontamination``."""
     fates = Fates(entries)
     ids = [entry.id for entry in fates.entries]
     for previous, repeated in pairwise(ids):
@@ -68,12 +82,14 @@ def curate(entries: Sequence[Entry], roles: Mapping[str, str], config: CurationC
     _drop_exact_duplicates(fates, roles)
     report(f"dropped {fates.rule.count('too_short'):,} short documents and {fates.rule.count('exact_duplicate'):,} exact duplicates")
     hashed = _Words(fates, fates.rows("reserved"))
-    measured = _drop_low_quality(fates, hashed, roles, config)
+    classifier = _drop_low_quality(fates, hashed, roles, config)
     report(f"dropped {fates.rule.count('quality'):,} raw documents of low quality")
     _drop_near_duplicates(fates, hashed, roles, config)
     _keep_one_of_each_held_out_work(fates, config)
     report(f"dropped {fates.rule.count('near_duplicate'):,} near-duplicates, {fates.rule.count('same_work'):,} versions of held-out works")
-    return fates, measured
+    found = _cut_out_evaluation_texts(fates, evaluation_texts, config)
+    report(f"cut {found['documents_cut']:,} documents, dropped {found['documents_dropped']:,}, for what evaluation sets hold too")
+    return fates, {"quality": classifier, "decontamination": found}
 
 
 def _check_sources(sources: Mapping[str, SourceConfig], curation: CurationConfig) -> None:
@@ -142,6 +158,15 @@ def _keep_one_of_each_held_out_work(fates: Fates, config: CurationConfig) -> Non
             if id != kept:
                 fates.drop(row, "same_work")
                 fates.nearest[row] = kept
+
+
+def _cut_out_evaluation_texts(fates: Fates, evaluation_texts: Iterable[str], config: CurationConfig) -> dict[str, int]:
+    rows = fates.rows()
+    texts = [document.text for document in fates.documents(rows)]
+    cuts, measured = decontamination.decontaminate(texts, evaluation_texts, config.decontamination)
+    for cut in cuts:
+        fates.cut(int(rows[cut.document]), cut.windows, cut.pieces)
+    return measured
 
 
 def _ranks(fates: Fates, rows: Ranks, roles: Mapping[str, str]) -> Ranks:

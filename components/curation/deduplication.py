@@ -3,7 +3,9 @@
 Near-duplicates are found in four steps: bands of MinHash signatures propose pairs (Broder 1997; Indyk and Motwani 1998),
 the share of equal hashes prunes them, the exact Jaccard similarity of their n-gram sets decides, and only pairs that passed
 are joined. Of each joined group the document of lowest rank survives. GPT-3 took single words and 10 hashes without bands;
-on real text those make one group of nearly everything unless each pair is checked, as here.
+on real text those make one group of nearly everything unless each pair is checked, as here. That profile (``ngram_words`` 1,
+``bands`` 10, ``rows`` 1, ``signature_threshold`` 0) compared 1,302,184 pairs of 5,412 docstrings, 25 bands of 5 rows on runs of
+5 words 2,503; both found what all pairs find (tests/numerics/test_deduplication_truth.py).
 """
 
 # Shapes: D documents, G n-grams, H = bands * rows hashes of a signature, P pairs.
@@ -17,10 +19,12 @@ import numpy.typing as npt
 
 from components.curation import draws, kernels
 from components.curation.config import DeduplicationConfig
-from components.curation.words import Hashes, Offsets
+from components.curation.words import Hashes, Offsets, take
 
 Ranks = npt.NDArray[np.int64]
 Pairs = npt.NDArray[np.int64]
+Functions = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
+"""Multipliers and increments."""
 PRUNED_AT_ONCE = 100_000  # pairs whose signatures are compared in one go: 50 MB
 
 
@@ -52,31 +56,28 @@ def near_duplicates(words: Hashes, offsets: Offsets, ranks: Ranks, config: Dedup
         words: uint64, hashed words. offsets: int64 D+1.
         ranks: int64 D, all different: a function of what the documents are, never of the order in which they came.
     """
-    grams, gram_offsets = kernels.row_sets(*kernels.hash_ngrams(words, offsets, config.ngram_words))
-    signatures = kernels.minhash(grams, gram_offsets, *hash_functions(config.bands * config.rows, seed))
-    pairs = candidate_pairs(signatures, ranks, config)
-    pairs = _prune(pairs, signatures, config.signature_threshold)
-    similarities = kernels.jaccard(grams, gram_offsets, pairs[:, 0], pairs[:, 1])
+    grams = kernels.hash_ngrams(words, offsets, config.ngram_words)
+    signatures = kernels.minhash(*grams, *hash_functions(config.bands * config.rows, seed))
+    pairs = _prune(candidate_pairs(signatures, ranks, config), signatures, config.signature_threshold)
+    similarities = _similarities(*grams, pairs)
     verified = similarities >= config.jaccard_threshold
     return losers(pairs[verified], similarities[verified], ranks)
 
 
-def hash_functions(count: int, seed: int) -> tuple[Hashes, Hashes]:
+def hash_functions(count: int, seed: int) -> Functions:
     """Multipliers (odd) and increments of the MinHash functions."""
-    multipliers = [draws.bits64(seed, "minhash_multiplier", str(i)) | 1 for i in range(count)]
-    increments = [draws.bits64(seed, "minhash_increment", str(i)) for i in range(count)]
-    return np.array(multipliers, np.uint64), np.array(increments, np.uint64)
+    multipliers = [draws.bits64(seed, "minhash_multiplier", str(i)) >> 32 | 1 for i in range(count)]
+    increments = [draws.bits64(seed, "minhash_increment", str(i)) >> 32 for i in range(count)]
+    return np.array(multipliers, np.uint32), np.array(increments, np.uint32)
 
 
 def candidate_pairs(signatures: npt.NDArray[np.uint32], ranks: Ranks, config: DeduplicationConfig) -> Pairs:
     """Pairs (P, 2) that agree in all rows of a band, each once, at most ``bucket_window`` per document and band."""
-    num_documents = len(signatures)
+    num_documents, by_rank = len(signatures), np.argsort(ranks)
     found = []
-    for band in range(config.bands):
-        keys = np.ascontiguousarray(signatures[:, band * config.rows : (band + 1) * config.rows])
-        _, bucket = np.unique(keys, axis=0, return_inverse=True)
-        order = np.lexsort((ranks, bucket.ravel()))
-        ordered = bucket.ravel()[order]
+    for keys in kernels.band_keys(signatures[by_rank], config.rows).T:
+        place = np.argsort(keys, kind="stable")  # so that within a bucket documents stand by rank
+        order, ordered = by_rank[place], keys[place]
         for distance in range(1, min(config.bucket_window, num_documents - 1) + 1):
             same = np.flatnonzero(ordered[distance:] == ordered[:-distance])
             if not len(same):
@@ -93,6 +94,13 @@ def _prune(pairs: Pairs, signatures: npt.NDArray[np.uint32], threshold: float) -
         part = pairs[start : start + PRUNED_AT_ONCE]
         kept.append(part[(signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1) >= threshold])
     return np.concatenate(kept)
+
+
+def _similarities(grams: Hashes, offsets: Offsets, pairs: Pairs) -> npt.NDArray[np.float64]:
+    """Exact Jaccard similarity of each pair; only documents of a pair have their n-grams sorted."""
+    documents, places = np.unique(pairs, return_inverse=True)
+    left, right = places.reshape(pairs.shape).T
+    return kernels.jaccard(*kernels.row_sets(*take(grams, offsets, documents)), left, right)
 
 
 def losers(pairs: Pairs, similarities: npt.NDArray[np.float64], ranks: Ranks) -> list[Duplicate]:

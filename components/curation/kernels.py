@@ -6,6 +6,7 @@ A ragged array is a pair of flat ``values`` and ``offsets``: row ``i`` is ``valu
 # Shapes: D documents, W words, G n-grams, H hashes of a signature, P pairs, F features.
 
 import math
+import string
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -14,30 +15,43 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FNV_OFFSET = np.uint64(0xCBF29CE484222325)
-_FNV_PRIME = np.uint64(0x100000001B3)
+FNV_OFFSET = np.uint64(0xCBF29CE484222325)
+FNV_PRIME = np.uint64(0x100000001B3)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's finaliser (Steele, Lea, Flood 2014)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _SPACE = np.uint8(32)
 
 
-def _kernel(function: F) -> F:
-    return cast(F, numba.njit(cache=True)(function))
+def _plain_bytes() -> np.ndarray:
+    """What each byte counts as within a word: ASCII letters in lower case; white space and punctuation (but for the
+    underscore, which is part of a name) as a space."""
+    parting = string.whitespace + "\x1c\x1d\x1e\x1f" + string.punctuation.replace("_", "")
+    table = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+    return np.frombuffer(table.translate(bytes.maketrans(parting.encode(), b" " * len(parting))), np.uint8)
 
 
-@_kernel
-def _mix(value: np.uint64) -> np.uint64:
+_PLAIN = _plain_bytes()
+
+
+def kernel(function: F) -> F:
+    """Compile at the first call, once for a machine."""
+    return cast(F, numba.njit(cache=True, nogil=True)(function))
+
+
+@kernel
+def mix(value: np.uint64) -> np.uint64:
+    """Spread a hash over all 64 bits."""
     value = (value ^ (value >> np.uint64(30))) * _MIX_1
     value = (value ^ (value >> np.uint64(27))) * _MIX_2
     return value ^ (value >> np.uint64(31))
 
 
-@_kernel
+@kernel
 def hash_words(text: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hash the space-separated words of each document.
+    """Hash the words of each document: lower case, parted by ASCII white space and punctuation.
 
     Args:
-        text: uint8, the documents' UTF-8 one after the other.
+        text: uint8, the documents' UTF-8 one after the other; case beyond ASCII is lowered already, white space made plain.
         starts: int64 D+1, where each document begins in ``text``.
 
     Returns:
@@ -48,22 +62,23 @@ def hash_words(text: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.nda
     hashes = np.empty(len(text) // 2 + num_documents, np.uint64)  # a word and its space are two bytes at least
     count = 0
     for document in range(num_documents):
-        value, inside = _FNV_OFFSET, False
+        value, inside = FNV_OFFSET, False
         for place in range(starts[document], starts[document + 1]):
-            if text[place] != _SPACE:
-                value, inside = (value ^ np.uint64(text[place])) * _FNV_PRIME, True
+            plain = _PLAIN[text[place]]
+            if plain != _SPACE:
+                value, inside = (value ^ np.uint64(plain)) * FNV_PRIME, True
             elif inside:
-                hashes[count] = _mix(value)
+                hashes[count] = mix(value)
                 count += 1
-                value, inside = _FNV_OFFSET, False
+                value, inside = FNV_OFFSET, False
         if inside:
-            hashes[count] = _mix(value)
+            hashes[count] = mix(value)
             count += 1
         offsets[document + 1] = count
     return hashes[:count].copy(), offsets
 
 
-@_kernel
+@kernel
 def hash_ngrams(words: np.ndarray, offsets: np.ndarray, ngram_words: int) -> tuple[np.ndarray, np.ndarray]:
     """Hash every run of ``ngram_words`` words; a shorter document is one run of all its words.
 
@@ -83,14 +98,14 @@ def hash_ngrams(words: np.ndarray, offsets: np.ndarray, ngram_words: int) -> tup
         length = min(ngram_words, offsets[document + 1] - offsets[document])
         for gram in range(gram_offsets[document], gram_offsets[document + 1]):
             first = offsets[document] + gram - gram_offsets[document]
-            value = _FNV_OFFSET
+            value = FNV_OFFSET
             for place in range(first, first + length):
-                value = _mix(value * _FNV_PRIME ^ words[place])
+                value = mix(value * FNV_PRIME ^ words[place])
             grams[gram] = value
     return grams, gram_offsets
 
 
-@_kernel
+@kernel
 def row_sets(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each row of a uint64 ragged array sorted and without repeats."""
     kept = np.empty(len(values), np.uint64)
@@ -106,12 +121,15 @@ def row_sets(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.nd
     return kept[:count].copy(), kept_offsets
 
 
-@_kernel
+@kernel
 def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, increments: np.ndarray) -> np.ndarray:
-    """MinHash signatures: for each hash function ``(multiplier * gram + increment) >> 32`` the smallest value in the row.
+    """MinHash signatures: for each hash function ``multiplier * (gram >> 32) + increment`` modulo 2**32 the smallest value in the row.
+
+    An odd multiplier makes that a permutation of the 32-bit numbers. In 32 bits the inner loop is eight times as fast as
+    in 64, for processors multiply eight such numbers at once.
 
     Args:
-        grams: uint64 G. offsets: int64 D+1. multipliers: uint64 H, odd. increments: uint64 H.
+        grams: uint64 G. offsets: int64 D+1. multipliers: uint32 H, odd. increments: uint32 H.
 
     Returns:
         uint32 D x H; an empty row has the largest value everywhere.
@@ -119,15 +137,29 @@ def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, inc
     num_documents, num_hashes = len(offsets) - 1, len(multipliers)
     signatures = np.full((num_documents, num_hashes), 0xFFFFFFFF, np.uint32)
     for document in range(num_documents):
+        smallest = signatures[document]
         for gram in grams[offsets[document] : offsets[document + 1]]:
+            short = np.uint32(gram >> np.uint64(32))
             for function in range(num_hashes):
-                value = np.uint32((multipliers[function] * gram + increments[function]) >> np.uint64(32))
-                if value < signatures[document, function]:
-                    signatures[document, function] = value
+                smallest[function] = min(smallest[function], np.uint32(multipliers[function] * short + increments[function]))
     return signatures
 
 
-@_kernel
+@kernel
+def band_keys(signatures: np.ndarray, rows: int) -> np.ndarray:
+    """One hash for every ``rows`` columns of the signatures: uint32 D x H -> uint64 D x (H / rows)."""
+    num_documents, num_bands = len(signatures), signatures.shape[1] // rows
+    keys = np.empty((num_documents, num_bands), np.uint64)
+    for document in range(num_documents):
+        for band in range(num_bands):
+            value = FNV_OFFSET
+            for column in range(band * rows, (band + 1) * rows):
+                value = mix(value * FNV_PRIME ^ np.uint64(signatures[document, column]))
+            keys[document, band] = value
+    return keys
+
+
+@kernel
 def jaccard(grams: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Size of the intersection over size of the union of row sets (see ``row_sets``); 0 where both are empty.
 
@@ -156,7 +188,7 @@ def jaccard(grams: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.
     return result
 
 
-@_kernel
+@kernel
 def train_logistic(
     features: np.ndarray, offsets: np.ndarray, labels: np.ndarray, order: np.ndarray, learning_rate: float, num_features: int
 ) -> np.ndarray:
@@ -188,7 +220,7 @@ def train_logistic(
     return weights
 
 
-@_kernel
+@kernel
 def logits(features: np.ndarray, offsets: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Log odds of label 1 for each row of features under ``train_logistic``'s weights: float64 D."""
     result = np.empty(len(offsets) - 1, np.float64)

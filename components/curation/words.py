@@ -6,7 +6,6 @@ occur once (``return{a:b}``): a minified file would have no word that the filter
 
 # Shapes: D documents, W words of all documents together.
 
-import string
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,21 +16,18 @@ from components.curation import kernels
 Offsets = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
-_PUNCTUATION = string.punctuation.replace("_", "").encode()  # the underscore is part of a name
-_TO_SPACE = bytes.maketrans(_PUNCTUATION, b" " * len(_PUNCTUATION))
-
-
-def normalise(text: str) -> bytes:
-    """Lower-case UTF-8 with words parted by one or more spaces; white space and case as Unicode has them."""
-    return " ".join(text.lower().split()).encode("utf-8").translate(_TO_SPACE)
-
 
 def hash_words(texts: Iterable[str]) -> tuple[Hashes, Offsets]:
     """64-bit hashes of the words of each text: (hashes_W, offsets_D+1)."""
-    encoded = [normalise(text) for text in texts]
+    encoded = [utf8(text) for text in texts]
     starts = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=starts[1:])
     return kernels.hash_words(np.frombuffer(b"".join(encoded), np.uint8), starts)
+
+
+def utf8(text: str) -> bytes:
+    """Bytes of which the kernel need only know ASCII: white space and case beyond it are as Unicode has them."""
+    return text.encode() if text.isascii() else " ".join(text.lower().split()).encode()
 
 
 def take(hashes: Hashes, offsets: Offsets, rows: npt.NDArray[np.int64]) -> tuple[Hashes, Offsets]:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
-from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from components.artifacts import atomic_folder, write_json
@@ -22,7 +21,7 @@ from components.finetuning.transforms import NUM_SPECIALS, Encoded, Encoder, Spe
 from components.tasks.items import LabelledTask
 from components.training.config import ComputeConfig
 from components.training.trainer import build_trainer, fit, prepare
-from components.transformer.checkpoint import load_checkpoint, load_config, save_checkpoint
+from components.transformer.checkpoint import load_checkpoint, load_config, save_checkpoint, save_weights
 from components.transformer.model import GPT, grow_vocabulary
 
 Init = Literal["pretrained", "scratch"]
@@ -90,7 +89,7 @@ def save_finetuned(path: Path, task: LabelledTask, result: FinetuneResult) -> No
     """Write a checkpoint folder with ``head.safetensors``, ``task.json`` and ``curve.csv`` beside it, whole or not at all."""
     with atomic_folder(path) as scratch:
         save_checkpoint(scratch, result.model.gpt)
-        save_file(result.model.head.state_dict(), scratch / "head.safetensors")
+        save_weights(scratch / "head.safetensors", result.model.head.state_dict())
         write_json(scratch / "task.json", {"task": task.name, "transformation": task.transformation, "labels": list(task.labels)})
         with (scratch / "curve.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, CURVE_FIELDS, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The four kinds of chart that the report draws, from plain numbers."""
+"""The five kinds of chart that the report draws, from plain numbers."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,8 @@ from components.reporting.svg import WIDTH_PX, Axis, Figure
 
 LABEL_PX = 166  # column of row names at the left of bars and dot rows
 ROW_PX = 30
+STEP_PX, HEADING_PX = 20, 26  # a line of a flow, and the name above its lines
+NOTE_PX = 150  # room for what stands after a step
 RIGHT_PX = 14
 
 
@@ -28,6 +30,17 @@ class Segment:
     share: float
     css: str
     note: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a flow: a bar from ``start`` to ``end``, shares of the whole, and what it stands for after it."""
+
+    name: str
+    start: float
+    end: float
+    note: str
+    css: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,33 @@ def stacked_bars(label: str, rows: list[tuple[str, list[Segment]]], entries: lis
             width = max(end - x - 1, 0.5)
             figure.add(svg.tag("rect", svg.tooltip(segment.note), class_=f"fill {segment.css}", x=x, y=y, width=width, height=22, rx=2))
             start += segment.share
+    return figure
+
+
+def flows(label: str, groups: list[tuple[str, list[Step]]]) -> Figure:
+    """For each group its name, then its steps from top to bottom; what a step takes away hangs at the end of what is left."""
+    figure = Figure(label, sum(HEADING_PX + STEP_PX * len(steps) for _, steps in groups) + 6)
+    axis, y = Axis(0.0, 1.0, LABEL_PX, WIDTH_PX - NOTE_PX), 0.0
+    for name, steps in groups:
+        figure.add(svg.text(LABEL_PX - 10, y + 20, name, class_="strong", text_anchor="end"))
+        y += HEADING_PX
+        for step in steps:
+            x, end = axis.at(step.start), max(axis.at(step.end), axis.at(step.start) + 1.0)
+            figure.add(
+                svg.text(LABEL_PX - 10, y + 13, step.name, text_anchor="end"),
+                svg.tag(
+                    "rect",
+                    svg.tooltip(f"{step.name}: {step.note}"),
+                    class_=f"fill {step.css}",
+                    x=x,
+                    y=y + 2,
+                    width=end - x,
+                    height=14,
+                    rx=2,
+                ),
+                svg.text(end + 6, y + 13, step.note),
+            )
+            y += STEP_PX
     return figure
 
 

@@ -5,8 +5,8 @@ from statistics import fmean
 from typing import Any
 
 from components.reporting import charts, svg
-from components.reporting.charts import Bar, Dot, DotRow, Line, Segment
-from components.reporting.results import Curve, Results, Scored
+from components.reporting.charts import Bar, Dot, DotRow, Line, Segment, Step
+from components.reporting.results import Curve, MixtureShare, Results, Scored, SourceCounts
 from components.reporting.summary import ladder_rows
 from components.reporting.svg import WIDTH_PX, Axis, Figure
 from components.reporting.text import interval, large, metric, percent, power, words
@@ -21,7 +21,9 @@ RULE_COLOURS = {
     "too_short": "grey",
     "too_large": "brown",
     "not_utf8": "brown",
+    "contaminated": "ink",
 }
+IN_ORDER = ("reserved", "too_short", "exact_duplicate", "quality", "near_duplicate", "same_work", "contaminated")
 COLOURS = ("blue", "orange", "teal", "purple", "gold", "red", "brown")
 CURVE_POINTS = 160
 TOKEN_TICKS = [m * 10**e for e in range(3, 14) for m in (1, 3)]
@@ -32,6 +34,7 @@ def draw_figures(results: Results) -> dict[str, Figure]:
     figures = {
         "bits_per_byte": bits_per_byte(results),
         "kept": kept_by_rule(results),
+        "flow": document_flow(results),
         "curves": loss_curves(results),
         "scaling": scaling(results),
         "finetune": finetune(results),
@@ -58,6 +61,36 @@ def kept_by_rule(results: Results) -> Figure:
         rows.append((name, [_segment(rule, counts[rule], source.read) for rule in rules if counts.get(rule)]))
     kept = ", ".join(f"{name} {percent(source.kept / max(source.read, 1))}" for name, source in results.corpus.sources.items())
     return charts.stacked_bars(f"Share of documents kept: {kept}", rows, [(_rule_colour(rule), words(rule)) for rule in rules])
+
+
+def document_flow(results: Results) -> Figure:
+    """For each source: documents read, what each rule took in the order of the rules, kept, tokens there, tokens drawn."""
+    groups, said = [], []
+    for name, source in results.corpus.sources.items():
+        groups.append((name, [*_document_steps(source), *_token_steps(results.tokens.sources[name])]))
+        said.append(f"{name} {source.read:,} read, {source.kept:,} kept, {large(results.tokens.sources[name].tokens_drawn)} tokens drawn")
+    return charts.flows("From documents to tokens: " + "; ".join(said), groups)
+
+
+def _document_steps(source: SourceCounts) -> list[Step]:
+    """Rules that a source applies itself, which have names of its own, come before those of ``IN_ORDER``."""
+    steps, left = [Step("read", 0.0, 1.0, f"{source.read:,} documents", "blue")], source.read
+    for rule in [*sorted(set(source.dropped) - set(IN_ORDER)), *(rule for rule in IN_ORDER if rule in source.dropped)]:
+        number = source.dropped[rule]
+        note = f"−{number:,} ({percent(number / source.read)})"
+        steps.append(Step(words(rule), (left - number) / source.read, left / source.read, note, _rule_colour(rule)))
+        left -= number
+    return [*steps, Step("kept", 0.0, left / max(source.read, 1), f"{left:,} ({percent(left / max(source.read, 1))})", "teal")]
+
+
+def _token_steps(share: MixtureShare) -> list[Step]:
+    """Both on one scale, whose end is the larger one."""
+    most = max(share.tokens_available, share.tokens_drawn, 1)
+    times = f"{large(share.tokens_drawn)}, {share.epochs:.2f} epochs"
+    return [
+        Step("tokens to train on", 0.0, share.tokens_available / most, f"{large(share.tokens_available)} tokens", "blue faint"),
+        Step("tokens drawn", 0.0, share.tokens_drawn / most, times, "orange"),
+    ]
 
 
 def dropping_rules(results: Results) -> list[str]:

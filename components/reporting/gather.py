@@ -142,7 +142,7 @@ def choose_examples(fate: "pa.Table", documents: "pa.Table") -> list[Example]:
 
     Args:
         fate: columns id, source, rule ("" if kept), score, nearest_duplicate, jaccard.
-        documents: columns id, text of those kept.
+        documents: columns id, text of those kept; of a document that was cut, of its pieces (``ID#p1`` is the first).
     """
     by_rule: dict[str, list[dict[str, Any]]] = {}
     for row in fate.to_pylist():
@@ -151,7 +151,7 @@ def choose_examples(fate: "pa.Table", documents: "pa.Table") -> list[Example]:
     chosen = []
     for rule in sorted(by_rule, key=lambda rule: (rule != KEPT, rule)):
         rows = sorted(by_rule[rule], key=lambda row: _hash(row["id"]))[:EXAMPLES_PER_RULE]
-        chosen += [_example(row, rule, texts.get(row["id"], "")) for row in rows]
+        chosen += [_example(row, rule, texts.get(row["id"]) or texts.get(f"{row['id']}#p1", "")) for row in rows]
     return chosen
 
 

@@ -69,7 +69,8 @@ def _finetuning(results: Results) -> Finding:
 
 def shortcomings(results: Results) -> list[str]:
     """What a reader must not overlook, worst first; empty when nothing is."""
-    return [*_modelling_shortcomings(results), *_task_shortcomings(results), *_undecided_studies(results)]
+    mixture = [f"The mixture: {line}." for line in results.tokens.warnings]
+    return [*_modelling_shortcomings(results), *mixture, *_task_shortcomings(results), *_undecided_studies(results)]
 
 
 def _modelling_shortcomings(results: Results) -> list[str]:

@@ -57,9 +57,12 @@ class SplitSize(Reading):
 
 
 class MixtureShare(Reading):
-    """One source in the training stream; ``epochs`` = tokens_drawn / tokens_available."""
+    """One source in the training stream: ``epochs`` = tokens_drawn / tokens_available, ``weight`` = its share of the stream,
+    ``weight_given`` that of params.yaml."""
 
     weight: float
+    weight_given: float
+    share_by_size: float
     tokens_available: int
     tokens_drawn: int
     epochs: float
@@ -73,6 +76,7 @@ class TokensMetrics(Reading):
     held_out: SplitSize
     bytes_per_token: float
     sources: dict[str, MixtureShare]
+    warnings: list[str]
 
 
 class TrainingMetrics(Reading):

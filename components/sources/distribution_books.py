@@ -12,7 +12,6 @@ from itertools import groupby
 
 from components.errors import InputError
 from components.sources import distributions
-from components.sources.config import DistributionBooksConfig
 from components.sources.documents import Document, Entry
 
 TEXT_FILE = "plain_text_readers_bible.py"
@@ -22,14 +21,13 @@ _NEXT_HEADING = re.compile(r"\s{2,}(BOOK [IV]+\s+)?Psalm \d+\b.*\Z", re.DOTALL) 
 _LINE_OF_VERSE = re.compile(r" {2,}")
 
 
-def read(source: str, config: DistributionBooksConfig) -> Iterator[Entry]:
-    """One document a chapter: its title, an empty line, its text."""
-    for distribution in config.distributions:
-        for inside, path in distributions.list_files(source, distribution, (TEXT_FILE,)):
-            content = distributions.read_bytes(source, distribution, path).decode("utf-8")
-            for chapter, title, text in chapters(f"sources.{source}: {distribution}/{inside}", content):
-                meta = {"distribution": distribution, "title": title, "work": f"{source}:{chapter}"}
-                yield Document(f"{source}:{distribution}/{inside}::{title}", source, f"{title}\n\n{text}", meta)
+def read(source: str, distribution: str) -> Iterator[Entry]:
+    """Of one distribution, a document a chapter: its title, an empty line, its text."""
+    for inside, path in distributions.list_files(source, distribution, (TEXT_FILE,)):
+        content = distributions.read_bytes(source, distribution, path).decode("utf-8")
+        for chapter, title, text in chapters(f"sources.{source}: {distribution}/{inside}", content):
+            meta = {"distribution": distribution, "title": title, "work": f"{source}:{chapter}"}
+            yield Document(f"{source}:{distribution}/{inside}::{title}", source, f"{title}\n\n{text}", meta)
 
 
 def chapters(place: str, content: str) -> Iterator[tuple[int, str, str]]:

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 
 from components.sources import distributions
-from components.sources.config import DistributionDocstringsConfig
-from components.sources.documents import Document, Entry, Skipped
+from components.sources.documents import Document, Entry, Skipped, without_lone_surrogates
 
 _TESTS = re.compile(r"(^|/)(tests?/|conftest\.py$|test_[^/]*\.py$|[^/]*_tests?\.py$)")
 _QUOTES = (b'"""', b"'''")
@@ -24,15 +23,14 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Owner = ast.Module | ast.ClassDef | _Function
 
 
-def read(source: str, config: DistributionDocstringsConfig) -> Iterator[Entry]:
-    """One document for each docstring of a module, class, function or method."""
-    for distribution in config.distributions:
-        for inside, path in distributions.list_files(source, distribution, (".py",)):
-            if _TESTS.search(inside):
-                continue
-            content = distributions.read_bytes(source, distribution, path)
-            if any(quotes in content for quotes in _QUOTES):  # parsing costs ten times as much as looking
-                yield from documents_of(source, distribution, inside, content)
+def read(source: str, distribution: str) -> Iterator[Entry]:
+    """Of one distribution, a document for each docstring of a module, class, function or method."""
+    for inside, path in distributions.list_files(source, distribution, (".py",)):
+        if _TESTS.search(inside):
+            continue
+        content = distributions.read_bytes(source, distribution, path)
+        if any(quotes in content for quotes in _QUOTES):  # parsing costs ten times as much as looking
+            yield from documents_of(source, distribution, inside, content)
 
 
 def documents_of(source: str, distribution: str, inside: str, content: bytes) -> list[Entry]:
@@ -52,7 +50,7 @@ def documents_of(source: str, distribution: str, inside: str, content: bytes) ->
         again = f"@{seen[name]}" if seen[name] > 1 else ""
         text = f"{_heading(owner, module, name, kind)}\n\n{inspect.cleandoc(docstring).strip()}"
         meta = {"distribution": distribution, "module": module, "name": name.rpartition(".")[2] or module, "kind": kind}
-        found.append(Document(f"{file_id}::{name or '<module>'}{again}", source, _without_lone_surrogates(text), meta))
+        found.append(Document(f"{file_id}::{name or '<module>'}{again}", source, without_lone_surrogates(text), meta))
     return found
 
 
@@ -122,8 +120,3 @@ def _parameters(arguments: ast.arguments, skip_first: bool) -> str:
 
 def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
     return argument.arg if default is None else f"{argument.arg}={ast.unparse(default)}"
-
-
-def _without_lone_surrogates(text: str) -> str:
-    # A docstring may spell half of a UTF-16 pair as an escape; such text has no UTF-8 form.
-    return text.encode("utf-8", "replace").decode("utf-8")

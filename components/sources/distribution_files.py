@@ -8,22 +8,21 @@ from components.sources.config import DistributionFilesConfig
 from components.sources.documents import Document, Entry, Skipped
 
 
-def read(source: str, config: DistributionFilesConfig) -> Iterator[Entry]:
-    """One document a passage; files too large or not UTF-8 come out as Skipped."""
-    for distribution in config.distributions:
-        for inside, path in distributions.list_files(source, distribution, tuple(config.suffixes)):
-            file_id = f"{source}:{distribution}/{inside}"
-            content = distributions.read_bytes(source, distribution, path)
-            if len(content) > config.max_document_bytes:
-                yield Skipped(file_id, source, "too_large")
-                continue
-            try:
-                text = content.decode("utf-8")
-            except UnicodeDecodeError:
-                yield Skipped(file_id, source, "not_utf8")
-                continue
-            for number, passage in enumerate(passages(text, config.passage_chars), start=1):
-                yield Document(f"{file_id}::{number:04d}", source, passage, {"distribution": distribution})
+def read(source: str, config: DistributionFilesConfig, distribution: str) -> Iterator[Entry]:
+    """Of one distribution, a document a passage; files too large or not UTF-8 come out as Skipped."""
+    for inside, path in distributions.list_files(source, distribution, tuple(config.suffixes)):
+        file_id = f"{source}:{distribution}/{inside}"
+        content = distributions.read_bytes(source, distribution, path)
+        if len(content) > config.max_document_bytes:
+            yield Skipped(file_id, source, "too_large")
+            continue
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError:
+            yield Skipped(file_id, source, "not_utf8")
+            continue
+        for number, passage in enumerate(passages(text, config.passage_chars), start=1):
+            yield Document(f"{file_id}::{number:04d}", source, passage, {"distribution": distribution})
 
 
 def passages(text: str, max_chars: int) -> list[str]:

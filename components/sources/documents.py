@@ -1,5 +1,6 @@
 """What a source yields."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,7 +21,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that was found but could not become a document; ``reason``: too_large, not_utf8 or not_python."""
+    """Something that was found but could not become a document, and the reason; each kind of source lists its own.
+
+    ``id`` ends in where it lies: ``::<row>`` of a file of rows, ``::<byte>`` or ``::<byte of the member>+<byte in it>`` of an archive.
+    """
 
     id: str
     source: str
@@ -28,3 +32,17 @@ class Skipped:
 
 
 Entry = Document | Skipped
+
+
+def of_row(id: str, source: str, row: Mapping[str, object], text_field: str, url_field: str | None, meta: dict[str, str]) -> Entry:
+    """The document of a row; Skipped (no_text_field, not_text) when it has no text. Its URL, where there is one, goes to ``meta``."""
+    text = row.get(text_field)
+    if not isinstance(text, str):
+        return Skipped(id, source, "no_text_field" if text is None else "not_text")
+    url = row.get(url_field) if url_field else None
+    return Document(id, source, without_lone_surrogates(text), {**meta, "url": url} if isinstance(url, str) else meta)
+
+
+def without_lone_surrogates(text: str) -> str:
+    """Half a pair stands for no character and cannot be written as UTF-8; it becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,35 +1,88 @@
-"""One way to read a source, whatever its kind."""
+"""One way to read a source, whatever its kind: whole, or unit by unit."""
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from components.errors import InputError
-from components.sources import distribution_books, distribution_docstrings, distribution_files, distributions, files
+from components.sources import (
+    distribution_books,
+    distribution_docstrings,
+    distribution_files,
+    distributions,
+    files,
+    huggingface,
+    locations,
+    web_archive,
+)
 from components.sources.config import (
     DistributionBooksConfig,
     DistributionDocstringsConfig,
     DistributionFilesConfig,
     FilesConfig,
+    HuggingFaceConfig,
     SourceConfig,
+    WebArchiveConfig,
+    WebTextConfig,
 )
-from components.sources.documents import Document, Entry
+from components.sources.documents import Document, Entry, Skipped
 
 
 def read_source(name: str, config: SourceConfig) -> Iterator[Entry]:
     """Documents of a source, and what had to be skipped, sorted by id.
 
     Raises:
-        InputError: a distribution that is not installed, a glob that matches nothing, a row without the text field,
-            a source without a single document.
+        InputError: a distribution that is not installed, a glob or URL that matches nothing or cannot be read, a source without
+            a single document.
     """
-    entries = sorted(_read(name, config), key=lambda entry: entry.id)
+    read = (entry for unit in list_units(name, config) for entry in read_unit(name, config, unit))
+    entries = sorted(finish(config, read), key=lambda entry: entry.id)
     if not any(isinstance(entry, Document) for entry in entries):
-        raise InputError(f"sources.{name}: holds no document; mend or remove it in params.yaml, and its weight in mixture.weights")
+        remedy = "mend or remove it in params.yaml, and its weight in mixture.weights"
+        raise InputError(f"sources.{name}: holds no document{_what_was_skipped(entries)}; {remedy}")
     return iter(entries)
 
 
+def list_units(name: str, config: SourceConfig) -> list[str]:
+    """Parts of a source that can be read apart from one another, and by different workers: files, distributions, a split."""
+    match config:
+        case DistributionFilesConfig() | DistributionDocstringsConfig() | DistributionBooksConfig():
+            return list(config.distributions)
+        case FilesConfig():
+            return files.list_units(name, config)
+        case WebArchiveConfig():
+            return web_archive.list_units(name, config)
+        case HuggingFaceConfig():
+            return huggingface.list_units(name, config)
+        case _:
+            assert_never(config)
+
+
+def read_unit(name: str, config: SourceConfig, unit: str) -> Iterator[Entry]:
+    """Documents of one unit, and what had to be skipped, in the order of the file.
+
+    The rules of WebText are applied, but for those that compare documents: ``finish`` applies them to all units together.
+    """
+    entries = _read(name, config, unit)
+    rules = _webtext_rules(config)
+    if rules is None:
+        return entries
+    from components.sources import webtext
+
+    return webtext.judge(entries, rules, webtext.load_links(name, rules))
+
+
+def finish(config: SourceConfig, entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Apply what concerns a source as a whole to the entries of all its units, in any order: one copy per URL (WebText)."""
+    if _webtext_rules(config) is None:
+        return entries
+    from components.sources import webtext
+
+    return iter(webtext.keep_one_copy_per_url(entries))
+
+
 def origins(name: str, config: SourceConfig) -> list[dict[str, Any]]:
-    """What a source was read from: distribution, version and number of files, or glob and number of files."""
+    """What a source was read from: distribution, version and number of files; glob or URL and number of files; data set."""
     match config:
         case DistributionFilesConfig():
             suffixes = tuple(config.suffixes)
@@ -37,18 +90,40 @@ def origins(name: str, config: SourceConfig) -> list[dict[str, Any]]:
             suffixes = (".py",)
         case DistributionBooksConfig():
             suffixes = (distribution_books.TEXT_FILE,)
-        case FilesConfig():
-            return [files.origin(name, config)]
+        case FilesConfig() | WebArchiveConfig():
+            return [locations.origin(name, config)]
+        case HuggingFaceConfig():
+            return [huggingface.origin(config)]
+        case _:
+            assert_never(config)
     return [distributions.origin(name, distribution, suffixes) for distribution in config.distributions]
 
 
-def _read(name: str, config: SourceConfig) -> Iterator[Entry]:
+def _read(name: str, config: SourceConfig, unit: str) -> Iterator[Entry]:
     match config:
         case DistributionFilesConfig():
-            return distribution_files.read(name, config)
+            return distribution_files.read(name, config, unit)
         case DistributionDocstringsConfig():
-            return distribution_docstrings.read(name, config)
+            return distribution_docstrings.read(name, unit)
         case DistributionBooksConfig():
-            return distribution_books.read(name, config)
+            return distribution_books.read(name, unit)
         case FilesConfig():
-            return files.read(name, config)
+            return files.read(name, config, unit)
+        case WebArchiveConfig():
+            return web_archive.read(name, config, unit)
+        case HuggingFaceConfig():
+            return huggingface.read(name, config, unit)
+        case _:
+            assert_never(config)
+
+
+def _webtext_rules(config: SourceConfig) -> WebTextConfig | None:
+    return config.webtext if isinstance(config, FilesConfig | WebArchiveConfig | HuggingFaceConfig) else None
+
+
+def _what_was_skipped(entries: list[Entry]) -> str:
+    skipped = [entry for entry in entries if isinstance(entry, Skipped)]
+    if not skipped:
+        return ""
+    counts = ", ".join(f"{number} {reason}" for reason, number in sorted(Counter(entry.reason for entry in skipped).items()))
+    return f" (skipped: {counts}; the first is {skipped[0].id})"

@@ -32,7 +32,7 @@ def write_stream(folder: Path, documents: Iterable[StreamDocument], shard_tokens
     shards = []
     for number, start in enumerate(range(0, len(tokens), shard_tokens)):
         part, file = tokens[start : start + shard_tokens], folder / f"{number:05d}.bin"
-        part.tofile(file)
+        file.write_bytes(part.tobytes())  # numpy's own tofile does not say that the disk is full
         shards.append({"file": file.name, "num_tokens": len(part), "sha256": sha256_file(file)})
     _write_index(folder / "index.parquet", rows)
     return {"shards": shards, "num_tokens": len(tokens), "num_bytes": sum(row.num_bytes for row in rows)}

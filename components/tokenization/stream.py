@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import Corpus, atomic_folder, write_manifest
 from components.curation.config import MixtureConfig
-from components.curation.mixture import Share, plan
+from components.curation.mixture import Share, normalised, plan, warnings
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.tokenization.config import TokenizationConfig
 from components.tokenization.shards import StreamDocument, write_stream
@@ -41,20 +41,22 @@ def build_token_shards(
     config: TokenizationConfig,
     out: Path,
     progress: Callable[[int, int], None],
-) -> tuple[dict[str, Any], dict[str, Share]]:
-    """Train the tokenizer on the mixture, encode the corpus, write ``out``; return the metrics and what each source gives.
+) -> dict[str, Any]:
+    """Train the tokenizer on the mixture, encode the corpus, write ``out``; return the metrics.
+
+    ``metrics["sources"]`` is GPT-3's table 2.2: a row for each source of the mixture, those of weight 0 too.
 
     Raises:
         InputError: a source with a weight has no documents; the text is too small for the vocabulary.
     """
     documents = corpus.documents()
     train, held_out = _split(documents, "train"), _split(documents, "held_out")
-    tokenizer = BytePairTokenizer.train(iter(_training_sample(train, mixture.weights, config)), config.vocab_size)
+    tokenizer = BytePairTokenizer.train(iter(_training_sample(train, normalised(mixture), config)), config.vocab_size)
     codes = _encode(tokenizer, [*train, *held_out], progress)
     available: Counter[str] = Counter()
     for text in train:
         available[text.source] += len(codes[text.id])
-    shares = {source: share for source, share in plan(mixture, config.stream_tokens, available).items() if share.tokens}
+    shares = plan(mixture, config.stream_tokens, available)
     stream = training_stream(train, codes, shares, config.seed)
     with atomic_folder(out) as scratch:
         tokenizer.save(scratch / "tokenizer.json")
@@ -63,7 +65,7 @@ def build_token_shards(
             "held_out": write_stream(scratch / "held_out", [_occurrence(text, codes, 0) for text in held_out], config.shard_tokens),
         }
         write_manifest(scratch, "token_shards", vocab_size=tokenizer.vocab_size, splits=splits)
-    return _metrics(tokenizer.vocab_size, splits, shares, stream), shares
+    return {**_metrics(tokenizer.vocab_size, splits, shares, stream), "warnings": warnings(mixture, shares)}
 
 
 def training_stream(
@@ -135,10 +137,12 @@ def _metrics(
     for source, share in shares.items():
         drawn = sum(len(document.tokens) for document in stream if document.source == source)
         sources[source] = {
-            "weight": share.weight,
+            "weight": round(share.weight, 6),
+            "weight_given": share.weight_given,
+            "share_by_size": round(share.share_by_size, 6),
             "tokens_available": share.tokens_available,
             "tokens_drawn": drawn,
-            "epochs": round(drawn / share.tokens_available, 4),
+            "epochs": round(drawn / max(1, share.tokens_available), 4),
         }
     sizes = {name: {"tokens": split["num_tokens"], "bytes": split["num_bytes"]} for name, split in splits.items()}
     bytes_per_token = round(sizes["held_out"]["bytes"] / max(1, sizes["held_out"]["tokens"]), 4)

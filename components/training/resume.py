@@ -28,7 +28,8 @@ def save_state(path: Path, module: LitGPT, rows: list[dict[str, float]]) -> None
     scratch = path.with_suffix(".partial")
     optimizer = module.trainer.optimizers[0].state_dict()
     state = TrainingState(module.steps_done, module.model.state_dict(), optimizer, torch.get_rng_state(), rows)
-    torch.save(state.__dict__, scratch)
+    with scratch.open("wb") as file:  # given a path, torch would not say that the disk is full
+        torch.save(state.__dict__, file)
     scratch.replace(path)
 
 

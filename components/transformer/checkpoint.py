@@ -1,6 +1,9 @@
 """A trained GPT on disk: ``model.safetensors`` and a manifest with its shape and hash. No pickle anywhere."""
 
+import errno
 import hashlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,8 +22,18 @@ WEIGHTS_FILE = "model.safetensors"
 
 def save_checkpoint(path: Path, model: GPT) -> None:
     """Write the weights and the manifest into the existing folder ``path``."""
-    save_file(model.state_dict(), path / WEIGHTS_FILE)
+    save_weights(path / WEIGHTS_FILE, model.state_dict())
     write_manifest(path, "checkpoint", transformer=model.config.model_dump(), sha256=sha256_file(path / WEIGHTS_FILE))
+
+
+def save_weights(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors as safetensors; a full disk is the OSError that it is everywhere else."""
+    try:
+        save_file(dict(tensors), file)
+    except SafetensorError as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from None
 
 
 def load_config(path: Path) -> TransformerConfig:

@@ -1,4 +1,4 @@
-"""Read the sources, filter by quality, remove duplicates, and note the fate of every document."""
+"""Read the sources, filter by quality, remove duplicates, cut out what tasks are scored on, note the fate of every document."""
 
 import argparse
 import sys
@@ -20,11 +20,14 @@ class Sections(params.Sections):
 
 
 def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
-    """Installed distributions and inputs/ -> data/corpus and its metrics."""
+    """Installed distributions, inputs/ and data/tasks -> data/corpus and its metrics."""
     from components.artifacts import write_json
     from components.curation.corpus import build_corpus
+    from components.tasks.evaluated import evaluation_texts
+    from components.tasks.items import TaskSet
 
-    metrics = build_corpus(loaded.sources, loaded.curation, loaded.mixture, Path(args.out), _report)
+    scored_on = evaluation_texts(TaskSet(Path(args.tasks)))
+    metrics = build_corpus(loaded.sources, scored_on, loaded.curation, loaded.mixture, Path(args.out), _report)
     print(_table(metrics))
     write_json(Path(args.metrics), metrics)
     numbers = {name: value for name, value in tracking.flatten(metrics).items() if value is not None}
@@ -45,8 +48,13 @@ def _table(metrics: Mapping[str, Any]) -> str:
     quality = metrics["quality"]
     if quality["auc"] is not None:
         lines.append(f"quality classifier: AUC {quality['auc']:.4f} on {quality['test_documents']:,} documents it did not learn from")
+    cut = metrics["decontamination"]
+    lines.append(
+        f"decontamination: {cut['ngrams']:,} n-grams of {cut['evaluation_texts']:,} evaluation texts ({cut['short_texts']:,} too short), "
+        f"{cut['ignored_ngrams']:,} ignored; {cut['documents_cut']:,} documents cut, {cut['documents_dropped']:,} dropped"
+    )
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    sys.exit(stage.execute(main, Sections, ["out", "metrics"]))
+    sys.exit(stage.execute(main, Sections, ["tasks", "out", "metrics"]))

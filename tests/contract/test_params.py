@@ -46,7 +46,7 @@ def test_weights_name_the_sources() -> None:
         ("norm_placement: pre", "norm_placement: sandwich", "model.norm_placement: Input should be 'pre' or 'post'"),
         ("{model.norm_placement: post}", "{model.norm_place: post}", "overrides model.norm_place, which is no parameter"),
         ("{model.norm_placement: post}", "{model.norm_placement: 3}", "model.norm_placement: Input should be 'pre' or 'post'"),
-        ("{crawl: ", "{crawl: 1", "mixture: weights must sum to 1"),
+        ("{crawl: ", "{crawl: -", "mixture: weights must be finite and not negative"),
         ("model: ", "model ", "not valid YAML"),
     ],
 )

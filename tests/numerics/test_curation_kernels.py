@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from components.curation import kernels, words
 
 MASK = 2**64 - 1
-TEXTS = st.lists(st.text(st.sampled_from("abAB \u00c9\u00e9\u00df_.,-(){}\n\t\u00a0\u20030"), max_size=60), max_size=6)
+TEXTS = st.lists(st.text(st.sampled_from("abAB \u00c9\u00e9\u00df\u0130_.,-(){}\n\t\x0b\x1c\x85\u00a0\u20030"), max_size=60), max_size=6)
 ROWS = st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6)
+LONG_ROWS = st.lists(st.lists(st.integers(0, MASK), max_size=12), max_size=6)
 FEW = settings(max_examples=60, deadline=None)  # the first example waits for the compiler
 
 
@@ -84,12 +85,22 @@ def test_taken_rows(rows: list[list[int]], data: st.DataObject) -> None:
     assert unravel(*words.take(*ragged(rows), np.array(chosen, np.int64))) == [rows[i] for i in chosen]
 
 
-@given(ROWS, st.lists(st.tuples(st.integers(0, MASK), st.integers(0, MASK)), min_size=1, max_size=4))
+@given(LONG_ROWS, st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), min_size=1, max_size=4))
 @FEW
 def test_minhash_is_the_smallest_hash_of_a_row(rows: list[list[int]], functions: list[tuple[int, int]]) -> None:
-    multipliers, increments = (np.array(column, np.uint64) for column in zip(*functions, strict=True))
-    expected = [[min([((a * gram + b) & MASK) >> 32 for gram in row], default=2**32 - 1) for a, b in functions] for row in rows]
+    multipliers, increments = (np.array(column, np.uint32) for column in zip(*functions, strict=True))
+    expected = [[min([(a * (gram >> 32) + b) % 2**32 for gram in row], default=2**32 - 1) for a, b in functions] for row in rows]
     assert kernels.minhash(*ragged(rows), multipliers, increments).tolist() == expected
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=6, max_size=6), min_size=1, max_size=12))
+@FEW
+def test_band_keys_are_equal_where_all_rows_of_a_band_are(signatures: list[list[int]]) -> None:
+    keys = kernels.band_keys(np.array(signatures, np.uint32), 3)
+    assert keys.shape == (len(signatures), 2)
+    for band in range(2):
+        equal = [[a[3 * band : 3 * band + 3] == b[3 * band : 3 * band + 3] for a in signatures] for b in signatures]
+        assert (keys[:, band][:, None] == keys[:, band]).tolist() == equal
 
 
 @given(ROWS.filter(bool), st.data())

@@ -9,7 +9,7 @@ import pytest
 
 from components.artifacts import Corpus, read_json
 from components.curation import mixture
-from components.curation.config import CurationConfig, DeduplicationConfig, MixtureConfig, QualityConfig
+from components.curation.config import CurationConfig, DecontaminationConfig, DeduplicationConfig, MixtureConfig, QualityConfig
 from components.curation.corpus import build_corpus, curate
 from components.curation.draws import is_reserved
 from components.curation.fate import Fates
@@ -41,6 +41,7 @@ def config(**changes: Any) -> CurationConfig:
         deduplication=DeduplicationConfig(
             ngram_words=3, bands=25, rows=5, bucket_window=10, signature_threshold=0.7, jaccard_threshold=0.8
         ),
+        decontamination=DecontaminationConfig(ngram_words=6, window_chars=10, min_piece_chars=30, max_pieces=3, max_documents_per_ngram=2),
     )
     return values.model_copy(update=changes)
 
@@ -65,7 +66,7 @@ def corpus() -> list[Entry]:
 
 
 def curated(entries: list[Entry] | None = None, **changes: Any) -> Fates:
-    return curate(corpus() if entries is None else entries, ROLES, config(**changes), lambda _: None)[0]
+    return curate(corpus() if entries is None else entries, ROLES, [], config(**changes), lambda _: None)[0]
 
 
 def dropped(fates: Fates, rule: str) -> set[str]:
@@ -171,14 +172,14 @@ def test_another_seed_draws_otherwise() -> None:
 
 
 def test_quality_is_measured_on_documents_not_learnt_from() -> None:
-    _, measured = curate(corpus(), ROLES, config(), lambda _: None)
-    assert measured["auc"] > 0.99
-    assert measured["test_documents"] > 20 and measured["train_documents"] > 100
+    _, measured = curate(corpus(), ROLES, [], config(), lambda _: None)
+    assert measured["quality"]["auc"] > 0.99
+    assert measured["quality"]["test_documents"] > 20 and measured["quality"]["train_documents"] > 100
 
 
 def test_corpus_without_raw_text_is_not_filtered() -> None:
-    fates, measured = curate([document("books", str(i), prose(i, "book")) for i in range(9)], ROLES, config(), lambda _: None)
-    assert len(kept(fates)) == 9 and measured == {"auc": None, "train_documents": 0, "test_documents": 0}
+    fates, measured = curate([document("books", str(i), prose(i, "book")) for i in range(9)], ROLES, [], config(), lambda _: None)
+    assert len(kept(fates)) == 9 and measured["quality"] == {"auc": None, "train_documents": 0, "test_documents": 0}
 
 
 def test_corpus_of_which_nothing_is_left() -> None:
@@ -201,7 +202,15 @@ def own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Sourc
         for i in range(30):
             (folder / f"{i:02}.txt").write_text(prose(i, vocabulary))
     return {
-        name: FilesConfig(kind="files", role=role, glob=f"inputs/{name}/*.txt", text_field="text")
+        name: FilesConfig(
+            kind="files",
+            role=role,
+            glob=f"inputs/{name}/*.txt",
+            text_field="text",
+            url_field=None,
+            max_document_bytes=10**6,
+            webtext=None,
+        )
         for name, role in (("mine", "reference"), ("noise", "raw"))
     }
 
@@ -211,7 +220,7 @@ EVEN = MixtureConfig(weights={"mine": 0.5, "noise": 0.5}, max_epochs=4.0)
 
 def test_built_folder_is_a_corpus(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     lines: list[str] = []
-    metrics = build_corpus(own_text, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lines.append)
+    metrics = build_corpus(own_text, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lines.append)
     built = Corpus(tmp_path / "corpus")
     documents, fate = built.documents().to_pylist(), built.fate().to_pylist()
     assert list(documents[0]) == ["id", "source", "split", "text"]
@@ -224,7 +233,19 @@ def test_built_folder_is_a_corpus(tmp_path: Path, own_text: dict[str, SourceConf
     assert manifest["origins"]["mine"] == [{"glob": "inputs/mine/*.txt", "files": 30}]
     assert lines[0] == f"read mine: 30 documents, {sum(len(prose(i, 'good')) for i in range(30)) / 1e6:.1f} MB"
     schema = pq.read_schema(tmp_path / "corpus" / "fate.parquet")
-    assert schema.names == ["id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars"]
+    assert schema.names == [
+        "id",
+        "source",
+        "kept",
+        "split",
+        "rule",
+        "score",
+        "nearest_duplicate",
+        "jaccard",
+        "chars",
+        "cut_windows",
+        "pieces",
+    ]
 
 
 def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, SourceConfig], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +254,7 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, Sourc
 
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        build_corpus(own_text, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
+        build_corpus(own_text, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
     assert [path.name for path in tmp_path.iterdir()] == ["inputs"]
 
 
@@ -246,52 +267,29 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, Sourc
 )
 def test_weights_must_name_the_sources(tmp_path: Path, own_text: dict[str, SourceConfig], weights: dict[str, float], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        build_corpus(own_text, config(), MixtureConfig(weights=weights, max_epochs=4.0), tmp_path / "corpus", lambda _: None)
+        build_corpus(own_text, [], config(), MixtureConfig(weights=weights, max_epochs=4.0), tmp_path / "corpus", lambda _: None)
     assert str(caught.value).startswith(message)
 
 
 def test_reserved_source_must_exist(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     with pytest.raises(InputError, match=r"curation\.reserved_source: 'docs' is not a source; name one of mine, noise"):
-        build_corpus(own_text, config(), EVEN, tmp_path / "corpus", lambda _: None)
+        build_corpus(own_text, [], config(), EVEN, tmp_path / "corpus", lambda _: None)
 
 
 def test_colon_in_the_name_of_a_source(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     renamed = {"mine": own_text["mine"], "no:ise": own_text["noise"]}
     weights = MixtureConfig(weights={"mine": 0.5, "no:ise": 0.5}, max_epochs=4.0)
     with pytest.raises(InputError, match=r"sources: 'no:ise' is no name for a source; leave out the colon"):
-        build_corpus(renamed, config(reserved_source="mine"), weights, tmp_path / "corpus", lambda _: None)
+        build_corpus(renamed, [], config(reserved_source="mine"), weights, tmp_path / "corpus", lambda _: None)
 
 
 def test_raw_text_needs_a_reference(tmp_path: Path, own_text: dict[str, SourceConfig]) -> None:
     raw = {name: source.model_copy(update={"role": "raw"}) for name, source in own_text.items()}
     with pytest.raises(InputError, match="all are raw"):
-        build_corpus(raw, config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
-
-
-def test_weights_that_do_not_sum_to_one_are_one_line(tmp_path: Path) -> None:
-    text = Path("params.yaml").read_text(encoding="utf-8")
-    [line] = [line for line in text.splitlines() if line.startswith("  weights:")]
-    changed = tmp_path / "params.yaml"
-    changed.write_text(text.replace(line, "  weights: {crawl: 0.5, docs: 0.5, books: 0.5}"), encoding="utf-8")
-    with pytest.raises(InputError, match=r"mixture: weights must sum to 1, these sum to 1\.5"):
-        params.load(Sections, path=changed)
+        build_corpus(raw, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
 
 
 def test_params_file_fits_the_stage() -> None:
     loaded = params.load(Sections)
     mixture.check_names(loaded.mixture, loaded.sources)
     assert loaded.curation.reserved_source in loaded.sources
-
-
-def test_mixture_plan_says_how_often_a_source_is_used() -> None:
-    weights = MixtureConfig(weights={"crawl": 0.6, "docs": 0.4, "books": 0.0}, max_epochs=3.0)
-    shares = mixture.plan(weights, 1000, {"crawl": 1200, "docs": 100})
-    assert [(name, share.tokens, share.epochs) for name, share in shares.items()] == [
-        ("crawl", 600, 0.5),
-        ("docs", 400, 4.0),
-        ("books", 0, 0.0),
-    ]
-    [warning] = mixture.warnings(weights, shares)
-    assert warning.startswith("source docs is repeated 4.0 times (mixture.max_epochs 3)")
-    with pytest.raises(InputError, match=r"mixture\.weights\.crawl is 0\.6, but nothing of that source was kept"):
-        mixture.plan(weights, 1000, {"docs": 100})

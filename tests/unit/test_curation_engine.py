@@ -63,14 +63,15 @@ def on_engine(folder: Path, entries: Sequence[Entry], settings: CurationConfig, 
 
 def in_memory(folder: Path, entries: Sequence[Entry], settings: CurationConfig) -> dict[str, Any]:
     folder.mkdir()
-    fates, measured = curate(entries, ROLES, settings, lambda _: None)
+    fates, measured = curate(entries, ROLES, [], settings, lambda _: None)
     fates.write(folder)
-    return {**fates.counts(), "quality": measured}
+    return {**fates.counts(), "quality": measured["quality"]}
 
 
 def assert_same(one: Path, other: Path) -> None:
     for name in ("documents.parquet", "fate.parquet"):
-        assert pq.read_table(one / name).equals(pq.read_table(other / name)), name
+        found, expected = pq.read_table(one / name), pq.read_table(other / name)
+        assert found.equals(expected.select(found.column_names)), name
 
 
 def shuffled(entries: Sequence[Entry], seed: int) -> list[Entry]:

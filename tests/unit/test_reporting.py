@@ -79,7 +79,9 @@ def test_page_shows_the_key_figures(page: str, results: Results) -> None:
 
 def test_figures_are_well_formed(results: Results) -> None:
     figures = draw_figures(results)
-    assert set(figures) == {"bits_per_byte", "kept", "curves", "scaling", "finetune", "few_shot"} | {f"study_{name}" for name in STUDIES}
+    assert set(figures) == {"bits_per_byte", "kept", "flow", "curves", "scaling", "finetune", "few_shot"} | {
+        f"study_{name}" for name in STUDIES
+    }
     for figure in figures.values():
         root = ElementTree.fromstring(figure.standalone())
         assert root.get("aria-label")

@@ -128,3 +128,26 @@ def test_a_damaged_shard_is_refused(tmp_path: Path, damage: str) -> None:
     file.unlink() if damage == "remove" else file.write_bytes(data[:-2] if damage == "truncate" else data)
     with pytest.raises(InputError, match=r"00001\.bin: shard is .*; delete .* and run dvc repro"):
         shards.stream("train")
+
+
+def test_the_table_holds_every_source_and_a_sum_other_than_one_changes_nothing_but_a_warning(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    built = {}
+    for name, scale in (("one", 1.0), ("percent", 101.0)):
+        weights = {source: weight * scale for source, weight in MIXTURE.weights.items()}
+        mixture = MIXTURE.model_copy(update={"weights": weights, "max_epochs": 0.5})
+        built[name] = build_token_shards(corpus, mixture, CONFIG, tmp_path / name, lambda done, total: None)
+    one, percent = built["one"], built["percent"]
+    assert TokenShards(tmp_path / "one").manifest == TokenShards(tmp_path / "percent").manifest
+    assert list(one["sources"]) == ["a", "b", "unused"] and one["sources"]["unused"]["tokens_drawn"] == 0
+    assert sum(row["share_by_size"] for row in one["sources"].values()) == pytest.approx(1, abs=1e-5)
+    assert [row["weight"] for row in percent["sources"].values()] == [0.25, 0.75, 0]
+    assert [row["weight_given"] for row in percent["sources"].values()] == [25.25, 75.75, 0]
+    for name, row in one["sources"].items():
+        drawn = [
+            place["num_tokens"] for place in TokenShards(tmp_path / "one").stream("train").index().to_pylist() if place["source"] == name
+        ]
+        assert row["tokens_drawn"] == sum(drawn)
+        assert row["epochs"] == pytest.approx(sum(drawn) / max(1, row["tokens_available"]), abs=1e-4)
+    assert [line.split(" ")[:2] for line in one["warnings"]] == [["source", "a"], ["source", "b"]]
+    assert percent["warnings"] == ["mixture.weights sum to 101, not 1: each was divided by that", *one["warnings"]]

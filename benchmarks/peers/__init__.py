@@ -1,0 +1,1 @@
+"""Tools that benchmarks/ runs in processes of their own."""
