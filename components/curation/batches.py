@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ import pyarrow.compute as pc
 from components.curation import deduplication, draws, kernels, quality, words
 from components.curation.config import CurationConfig, DeduplicationConfig
 from components.curation.words import Hashes, Offsets
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 Batches = Iterator[pa.RecordBatch]
 Ints = npt.NDArray[np.int64]
@@ -34,21 +37,26 @@ PAIR_COLUMNS = "left bigint, right bigint"
 EDGE_COLUMNS = "left bigint, right bigint, jaccard double"
 
 
+def mapped(frame: "DataFrame", function: Callable[[Batches], Batches], columns: str) -> "DataFrame":
+    """A frame's record batches, each partition's in turn, put through a function that gives ``columns``."""
+    return frame.mapInArrow(function, columns)
+
+
 def document_facts(config: CurationConfig) -> Callable[[Batches], Batches]:
     """id, source, role, work, reason, text -> DOCUMENT_COLUMNS: what a document's own id and text decide."""
-    return partial(_each, partial(_document_facts, config))
+    return partial(each, partial(_document_facts, config))
 
 
 def scores_and_bands(config: CurationConfig, classifier: quality.Classifier) -> Callable[[Batches], Batches]:
     """rank, rule, is_raw, id, text -> ``band_columns``: the score, and of what the filter keeps the sketch and the hash of each band."""
     functions = deduplication.hash_functions(config.deduplication.bands * config.deduplication.rows, config.seed)
-    return partial(_each, partial(_scores_and_bands, config, classifier, functions))
+    return partial(each, partial(_scores_and_bands, config, classifier, functions))
 
 
 def gram_sets(config: CurationConfig) -> Callable[[Batches], Batches]:
     """rank, text -> SET_COLUMNS."""
     functions = deduplication.hash_functions(config.deduplication.bands * config.deduplication.rows, config.seed)
-    return partial(_each, partial(_gram_sets, config.deduplication, functions))
+    return partial(each, partial(_gram_sets, config.deduplication, functions))
 
 
 def candidates(config: DeduplicationConfig) -> Callable[[Batches], Batches]:
@@ -59,7 +67,7 @@ def candidates(config: DeduplicationConfig) -> Callable[[Batches], Batches]:
 
 def verified(config: DeduplicationConfig) -> Callable[[Batches], Batches]:
     """left, right and SET_COLUMNS of both -> EDGE_COLUMNS of the pairs at or above both thresholds."""
-    return partial(_each, partial(_verified, config))
+    return partial(each, partial(_verified, config))
 
 
 def band_columns(config: DeduplicationConfig) -> str:
@@ -81,7 +89,8 @@ def hash_texts(texts: pa.Array) -> tuple[Hashes, Offsets]:
     return kernels.hash_words(np.frombuffer(b"".join(encoded), np.uint8), starts)
 
 
-def _each(function: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Batches) -> Batches:
+def each(function: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Batches) -> Batches:
+    """A function of one record batch, applied to all that hold a row."""
     for batch in batches:
         if batch.num_rows:
             yield function(batch)

@@ -4,13 +4,13 @@ Each step reads and writes Parquet in a work folder, so that memory holds no mor
 driver itself holds: the quality filter's sample, the verified pairs, eight bytes for each kept document.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.curation import batches, frames_fate, frames_pairs, quality
+from components.curation import batches, frames_cuts, frames_fate, frames_pairs, quality
 from components.curation.config import CurationConfig
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Report = Callable[[str], None]
+ROWS_AT_ONCE = 1000  # read back from the engine's sorted files
 
 
 def entry_schema() -> "pa.Schema":
@@ -28,14 +29,22 @@ def entry_schema() -> "pa.Schema":
     return pa.schema([(name, pa.string()) for name in ("id", "source", "role", "work", "reason", "text")])
 
 
-def curate(spark: "SparkSession", entries: str, work: Path, out: Path, config: CurationConfig, report: Report) -> dict[str, Any]:
+def curate(
+    spark: "SparkSession",
+    entries: str,
+    evaluation_texts: Iterable[str],
+    work: Path,
+    out: Path,
+    config: CurationConfig,
+    report: Report,
+) -> dict[str, Any]:
     """Apply the rules to the Parquet file or folder ``entries`` (columns: ``entry_schema``), and write documents.parquet and fate.parquet
-    into the folder ``out`` as ``fate.Fates.write`` does. Returns the metrics {documents, rules, sources, quality}.
+    into the folder ``out``. Returns the metrics {documents, rules, sources, quality, decontamination}.
 
     ``work`` is an empty folder that the engine reaches under the same path; what is written there may be deleted afterwards.
     """
     steps = Steps(spark, work)
-    documents = steps.write("documents", _mapped(spark.read.parquet(entries), batches.document_facts(config), batches.DOCUMENT_COLUMNS))
+    documents = steps.write("documents", batches.mapped(spark.read.parquet(entries), batches.document_facts(config), batches.DOCUMENT_COLUMNS))
     ranks = steps.write("ranks", _ranked(documents))
     _check_keys(documents)
     exact = steps.write("exact", frames_pairs.exact_duplicates(documents, ranks))
@@ -43,7 +52,7 @@ def curate(spark: "SparkSession", entries: str, work: Path, out: Path, config: C
     report("found exact duplicates")
     texts = documents.select("key", "id", "text")
     classifier = _learn(steps, texts, alive, config)
-    scored = _mapped(
+    scored = batches.mapped(
         alive.join(texts, "key").select("rank", "rule", "is_raw", "id", "text"),
         batches.scores_and_bands(config, classifier),
         batches.band_columns(config.deduplication),
@@ -52,10 +61,13 @@ def curate(spark: "SparkSession", entries: str, work: Path, out: Path, config: C
     report("scored the documents")
     near = frames_pairs.near_duplicates(steps, ranks, texts, scores, config)
     report("found near-duplicates")
-    fate = frames_fate.decide(steps, documents, ranks, exact, scores, near)
-    frames_fate.write(steps, fate, documents, out)
+    ruled = frames_fate.decide(steps, documents, ranks, exact, scores, near)
+    cuts, decontaminated = frames_cuts.cut_out(steps, ruled, texts, evaluation_texts, config.decontamination)
+    fate = frames_fate.with_cuts(steps, ruled, cuts)
+    report(f"cut {decontaminated['documents_cut']:,} documents, dropped {decontaminated['documents_dropped']:,}, for evaluation sets")
+    frames_fate.write(steps, fate, cuts, texts, out)
     measured = {"auc": classifier.auc, "train_documents": classifier.train_documents, "test_documents": classifier.test_documents}
-    return {**frames_fate.counts(fate), "quality": measured}
+    return {**frames_fate.counts(fate), "quality": measured, "decontamination": decontaminated}
 
 
 class Steps:
@@ -79,17 +91,22 @@ class Steps:
         folder = self._folder / name
         return pq.read_table(folder) if folder.exists() else frame.toArrow()  # the embedded engine writes no file of no rows
 
-    def tables(self, name: str, frame: "DataFrame", column: str, values: Sequence[int]) -> "Iterator[pa.Table]":
-        """The same in pieces, in one pass over the frame: its rows by each value of a column."""
+    def ordered(self, name: str, frame: "DataFrame") -> "Iterator[pa.RecordBatch]":
+        """Compute a frame, and hand it to the driver piece by piece, its rows sorted by (source, id).
+
+        The engine sorts, which spills to disk what the memory does not hold; its files are in the order of their names.
+        """
         import pyarrow.parquet as pq
 
-        frame.write.partitionBy(column).option("compression", "snappy").parquet(str(self._folder / name))
-        for value in values:
-            yield pq.read_table(self._folder / name / f"{column}={value}")
-
-
-def _mapped(frame: "DataFrame", function: Callable[[batches.Batches], batches.Batches], columns: str) -> "DataFrame":
-    return frame.mapInArrow(function, columns)
+        self.write(name, frame.orderBy("source", "id"))
+        folder, last = self._folder / name, ("", "")
+        for file in sorted(folder.rglob("*.parquet")) if folder.exists() else []:
+            with pq.ParquetFile(file) as opened:
+                for batch in opened.iter_batches(ROWS_AT_ONCE):
+                    for place in zip(batch["source"].to_pylist(), batch["id"].to_pylist(), strict=True):
+                        assert last <= place, f"{name}: {place[1]} does not come after {last[1]}"
+                        last = place
+                    yield batch
 
 
 def _ranked(documents: "DataFrame") -> "DataFrame":

@@ -1,10 +1,13 @@
-"""What became of every document, from the results of the steps; the table, the files and the counts are those of ``fate.py``."""
+"""What became of every document, from the results of the steps: the fate table, the corpus itself and the counts of both."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from components.curation import batches, batches_cuts
+from components.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -12,24 +15,23 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-CHARS_AT_ONCE = 50_000_000  # of text, on their way to documents.parquet
-ROWS_AT_ONCE = 200_000  # of fate.parquet
-FATE_COLUMNS = ("id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars")
+ROWS_AT_ONCE = 10_000  # of a row group; some 20 MB of text
+FATE_COLUMNS = ("id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars", "cut_windows", "pieces")
+DOCUMENT_COLUMNS = ("id", "source", "split", "text")
 
 
 def decide(
     steps: "Steps", documents: "DataFrame", ranks: "DataFrame", exact: "DataFrame", scores: "DataFrame", near: "DataFrame"
 ) -> "DataFrame":
-    """One row for each entry, ordered by ``row`` as (source, id) are: FATE_COLUMNS, row, key. The first rule to drop it stands."""
+    """One row for each entry, by all rules but decontamination: key and facts, rule, score, nearest_duplicate, jaccard. The first rule
+    to drop an entry stands."""
     from pyspark.sql import functions as F
 
-    facts = documents.select("key", "id", "source", "rule", "held_out", "work", "version_draw", "chars").join(ranks, "key")
-    joined = (
-        facts.withColumnRenamed("rule", "first_rule")
-        .join(exact.selectExpr("rank", "nearest as same"), "rank", "left")
-        .join(scores.select("rank", "score", "low_quality"), "rank", "left")
-        .join(near, "rank", "left")
-    )
+    # The embedded engine holds the left side of a join in memory: the wide rows always come from the right.
+    facts = documents.selectExpr("key", "id", "source", "rule as first_rule", "held_out", "work", "version_draw", "chars")
+    joined = ranks.join(facts, "key")
+    for found in (exact.selectExpr("rank", "nearest as same"), scores.select("rank", "score", "low_quality"), near):
+        joined = found.join(joined, "rank", "right")
     rule = """case when first_rule <> '' then first_rule when same is not null then 'exact_duplicate'
               when low_quality then 'quality' when nearest is not null then 'near_duplicate' else '' end"""
     ruled = joined.withColumn("rule", F.expr(rule))
@@ -37,93 +39,108 @@ def decide(
     jaccard = "case rule when 'exact_duplicate' then 1.0D when 'near_duplicate' then jaccard end as jaccard"
     plain = ("key", "id", "source", "rule", "held_out", "work", "version_draw", "chars", "score")
     found = steps.write("found", ruled.selectExpr(*plain, near_rank, jaccard))
-    names = (
-        found.where("nearest_rank is not null")
-        .select("nearest_rank")
-        .distinct()
-        .join(ranks.withColumnRenamed("rank", "nearest_rank"), "nearest_rank")
-        .join(documents.selectExpr("key", "id as nearest_id"), "key")
-        .select("nearest_rank", "nearest_id")
-    )
-    named = found.join(names, "nearest_rank", "left")
-    return steps.write("fate", _numbered(_one_version_of_each_held_out_work(named, found)))
+    numbers = found.where("nearest_rank is not null").select("nearest_rank").distinct()
+    keys = numbers.join(ranks.withColumnRenamed("rank", "nearest_rank"), "nearest_rank")
+    names = keys.join(documents.selectExpr("key", "id as nearest_id"), "key").select("nearest_rank", "nearest_id")
+    return steps.write("ruled", _one_version_of_each_held_out_work(names.join(found, "nearest_rank", "right"), found))
 
 
 def _one_version_of_each_held_out_work(named: "DataFrame", found: "DataFrame") -> "DataFrame":
+    """Of the versions of a held-out work, keep the one of the least draw: three translations of one chapter are neither
+    independent evidence nor, side by side, a fair text to compare a model of short contexts with a compressor on."""
     from pyspark.sql import functions as F
 
     versions = found.where("rule = '' and version_draw is not null")
     best = versions.groupBy("work").agg(F.min("version_draw").alias("version_draw"))
-    chosen = versions.join(best, ["work", "version_draw"]).selectExpr("work", "id as chosen")
+    chosen = best.join(versions, ["work", "version_draw"]).selectExpr("work", "id as chosen")
     other = "rule = '' and version_draw is not null and chosen <> id"
     return (
-        named.join(chosen, "work", "left")
+        chosen.join(named, "work", "right")
         .withColumn("nearest_duplicate", F.expr(f"case when {other} then chosen else nearest_id end"))
         .withColumn("rule", F.expr(f"case when {other} then 'same_work' else rule end"))
     )
 
 
-def _numbered(fate: "DataFrame") -> "DataFrame":
+def with_cuts(steps: "Steps", ruled: "DataFrame", cuts: "DataFrame") -> "DataFrame":
+    """The final table: FATE_COLUMNS with ``cut_windows`` as ``batches_cuts.spans`` has them, key, chars_kept."""
     from pyspark.sql import functions as F
 
-    split = "case when rule <> '' then '' when held_out then 'held_out' else 'train' end as split"
-    ordered = fate.selectExpr("*", "rule = '' as kept", split).orderBy("source", "id")
-    return ordered.select("key", F.monotonically_increasing_id().alias("row"), *FATE_COLUMNS)
+    joined = cuts.select("key", "windows", "num_pieces", "piece_chars").join(ruled, "key", "right")
+    final = joined.withColumn("rule", F.expr("case when num_pieces = 0 then 'contaminated' else rule end"))
+    columns = [
+        "key",
+        *("id", "source", "rule = '' as kept", "rule", "score", "nearest_duplicate", "jaccard", "chars", "windows as cut_windows"),
+        "case when rule <> '' then '' when held_out then 'held_out' else 'train' end as split",
+        "case when rule = '' then coalesce(num_pieces, 1L) else 0L end as pieces",
+        "case when rule = '' then coalesce(piece_chars, chars) else 0L end as chars_kept",
+    ]
+    return steps.write("fate", final.selectExpr(*columns))
 
 
-def write(steps: "Steps", fate: "DataFrame", documents: "DataFrame", folder: Path) -> None:
-    """documents.parquet and fate.parquet, sorted by (source, id), piece by piece."""
+def write(steps: "Steps", fate: "DataFrame", cuts: "DataFrame", texts: "DataFrame", folder: Path) -> None:
+    """documents.parquet (DOCUMENT_COLUMNS) and fate.parquet (FATE_COLUMNS) into ``folder``, both sorted by (source, id).
+
+    Raises:
+        InputError: a document has the id of a piece of another.
+    """
+    import pyarrow as pa
+
+    text = pa.string()
+    numbered = {"score": pa.float64(), "jaccard": pa.float64(), "chars": pa.int64(), "pieces": pa.int64(), "kept": pa.bool_()}
+    kinds = {name: text for name in FATE_COLUMNS} | numbered | {"cut_windows": batches_cuts.span_list()}
+    ordered = steps.ordered("fate_in_order", fate.select(*FATE_COLUMNS))
+    _write(map(batches_cuts.with_span_lists, ordered), pa.schema(list(kinds.items())), folder / "fate.parquet")
+    kept = cuts.select("key", "pieces").join(fate.where("kept").select("key", "id", "source", "split"), "key", "right")
+    parted = batches.mapped(kept.join(texts.select("key", "text"), "key"), batches_cuts.kept_texts(), batches_cuts.KEPT_COLUMNS)
+    ordered = steps.ordered("documents_in_order", parted)
+    _write(_without_repeats(ordered), pa.schema([(name, text) for name in DOCUMENT_COLUMNS]), folder / "documents.parquet")
+
+
+def _write(parts: "Iterator[pa.RecordBatch]", schema: "pa.Schema", path: Path) -> None:
+    """Rows in their order, in row groups of ``ROWS_AT_ONCE``, so that the same rows are the same bytes however they came."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    text, real = pa.string(), pa.float64()
-    types = [text, text, pa.bool_(), text, text, real, text, real, pa.int64()]
-    schema = pa.schema(list(zip(FATE_COLUMNS, types, strict=True)))
-    sizes = fate.select("row", "kept", "chars").toArrow().sort_by("row")
-    with pq.ParquetWriter(folder / "fate.parquet", schema, compression="zstd") as writer:
-        rows = sizes["row"].to_numpy()
-        for first, end in _pieces(rows, np.full(len(rows), CHARS_AT_ONCE // ROWS_AT_ONCE)):
-            writer.write_table(_sorted(steps.table(f"fate_{first}", fate.where(f"row between {first} and {end}")), schema))
-    kept = sizes.filter(sizes["kept"])
-    schema = pa.schema([(name, text) for name in ("id", "source", "split", "text")])
-    with pq.ParquetWriter(folder / "documents.parquet", schema, compression="zstd") as writer:
-        pieces = _pieces(kept["row"].to_numpy(), kept["chars"].to_numpy())
-        number = " ".join(f"when row <= {end} then {piece}" for piece, (_, end) in enumerate(pieces))
-        rows = fate.where("kept").selectExpr("key", "row", "id", "source", "split", f"case {number or 'when false then 0'} end as piece")
-        texts = rows.join(documents.select("key", "text"), "key")
-        for table in steps.tables("kept", texts, "piece", range(len(pieces))):
-            writer.write_table(_sorted(table, schema))
+    waiting: list[pa.RecordBatch] = []
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for part in chain(parts, (None,)):
+            waiting += [part] if part is not None else []
+            rows = sum(batch.num_rows for batch in waiting)
+            while rows >= ROWS_AT_ONCE or (part is None and rows):
+                table = pa.Table.from_batches([batch.select(schema.names).cast(schema) for batch in waiting], schema)
+                writer.write_table(table.slice(0, ROWS_AT_ONCE).combine_chunks())
+                waiting = table.slice(ROWS_AT_ONCE).to_batches()
+                rows -= min(rows, ROWS_AT_ONCE)
 
 
-def _pieces(rows: np.ndarray, chars: np.ndarray) -> list[tuple[int, int]]:
-    """First and last row of pieces of about ``CHARS_AT_ONCE`` characters."""
-    number = (np.cumsum(chars) - chars) // CHARS_AT_ONCE
-    starts = np.flatnonzero(np.diff(number, prepend=-1))
-    ends = np.append(starts, len(rows))[1:] - 1
-    return [(int(rows[start]), int(rows[end])) for start, end in zip(starts, ends, strict=True)]
-
-
-def _sorted(table: "pa.Table", schema: "pa.Schema") -> "pa.Table":
-    return table.sort_by("row").select(schema.names).cast(schema)
+def _without_repeats(parts: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    previous = None
+    for part in parts:
+        for id in part["id"].to_pylist():
+            if id == previous:
+                raise InputError(f"{id}: a document and a piece of a document have this id; rename what ends with #p and a number")
+            previous = id
+        yield part
 
 
 def counts(fate: "DataFrame") -> dict[str, Any]:
-    """As ``fate.Fates.counts``."""
+    """{documents, rules, sources} of the metrics; read = kept + sum of dropped by rule, in all and for each source."""
     from pyspark.sql import functions as F
 
-    grouped = fate.groupBy("source", "rule", "split").agg(F.count("*").alias("n"), F.sum("chars").alias("chars")).toArrow().to_pylist()
+    sums = [F.count("*").alias("n"), F.sum("chars").alias("chars"), F.sum("chars_kept").alias("chars_kept")]
+    grouped = fate.groupBy("source", "rule", "split").agg(*sums).toArrow().to_pylist()
     sources: dict[str, Any] = defaultdict(lambda: {"read": 0, "kept": 0, "held_out": 0, "dropped": {}, "chars_read": 0, "chars_kept": 0})
     rules: Counter[str] = Counter()
     for group in sorted(grouped, key=lambda group: (group["source"], group["rule"])):
-        source, number, chars = sources[group["source"]], group["n"], group["chars"] or 0
+        source, number = sources[group["source"]], group["n"]
         source["read"] += number
-        source["chars_read"] += chars
+        source["chars_read"] += group["chars"] or 0
+        source["chars_kept"] += group["chars_kept"]
         if group["rule"]:
             source["dropped"][group["rule"]] = number
             rules[group["rule"]] += number
         else:
             source["kept"] += number
-            source["chars_kept"] += chars
             source["held_out"] += number if group["split"] == "held_out" else 0
     read, kept = (sum(source[name] for source in sources.values()) for name in ("read", "kept"))
     return {"documents": {"read": read, "kept": kept, "dropped": rules.total()}, "rules": dict(rules), "sources": dict(sources)}

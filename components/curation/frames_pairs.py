@@ -46,7 +46,7 @@ def near_duplicates(steps: "Steps", ranks: "DataFrame", texts: "DataFrame", scor
     needed = pairs.selectExpr("left as rank").union(pairs.selectExpr("right as rank")).distinct()
     # The embedded engine holds the left side of a join in memory: the text always comes from the right.
     found = needed.join(ranks, "rank").join(texts.select("key", "text"), "key").select("rank", "text")
-    sets = steps.write("sets", found.mapInArrow(batches.gram_sets(config), batches.SET_COLUMNS))
+    sets = steps.write("sets", batches.mapped(found, batches.gram_sets(config), batches.SET_COLUMNS))
     parts = -(-num_pairs // PAIRS_AT_ONCE)
     edges = [_verified(pairs.where(f"pmod(left, {parts}) = {part}"), sets, settings).toArrow() for part in range(parts)]
     losers = _losers(pa.concat_tables(edges) if edges else pa.table({name: [] for name in ("left", "right", "jaccard")}))
@@ -64,7 +64,7 @@ def _candidates(steps: "Steps", kept: "DataFrame", config: DeduplicationConfig) 
         rows = kept.selectExpr("rank", "sketch", f"explode(array({', '.join(bands)})) as band")
         for part in range(max(1, slices)):
             together = rows.where(f"pmod(band, {slices}) = {part}") if slices > 1 else rows
-            pairs = together.repartition("band").mapInArrow(batches.candidates(config), batches.PAIR_COLUMNS)
+            pairs = batches.mapped(together.repartition("band"), batches.candidates(config), batches.PAIR_COLUMNS)
             found.append(steps.write(f"pairs_{first}_{part}", pairs.distinct()))
     union = found[0]
     for other in found[1:]:
@@ -77,7 +77,7 @@ def _verified(pairs: "DataFrame", sets: "DataFrame", config: DeduplicationConfig
     for side in ("left", "right"):
         own = sets.selectExpr(f"rank as {side}", f"signature as {side}_signature", f"grams as {side}_grams")
         joined = joined.join(own, side)
-    return joined.mapInArrow(batches.verified(config), batches.EDGE_COLUMNS)
+    return batches.mapped(joined, batches.verified(config), batches.EDGE_COLUMNS)
 
 
 def _losers(edges: "pa.Table") -> "pa.Table":

@@ -12,7 +12,7 @@ import pytest
 from pyspark.errors import PySparkException
 
 from components.artifacts import sha256_file
-from components.curation import frames, frames_fate, frames_pairs
+from components.curation import frames, frames_pairs
 from components.curation.config import CurationConfig
 from components.curation.corpus import curate
 from components.curation.engine import session
@@ -20,7 +20,7 @@ from components.errors import InputError
 from components.sources.config import DistributionBooksConfig, DistributionDocstringsConfig, DistributionFilesConfig
 from components.sources.documents import Document, Entry
 from components.sources.read import read_source
-from tests.unit.test_curation import ROLES, config, corpus
+from tests.unit.test_curation import ROLES, config, corpus, document, prose
 
 SOURCES = {
     "crawl": DistributionFilesConfig(
@@ -36,11 +36,26 @@ SOURCES = {
 }
 
 
+LEAK = "what must never be trained on because it is asked"
+EVALUATION_TEXTS = [LEAK, "too short", prose(0, "good"), prose(200, "book")]
+
+
 @pytest.fixture(scope="module")
 def real() -> list[Entry]:
     """Files, docstrings and book chapters, one in two, with the synthetic copies of the other tests."""
     found = [entry for name, source in SOURCES.items() for entry in read_source(name, source)]
-    return [*random.Random(0).sample(found, len(found) // 2), *corpus()]
+    return [*random.Random(0).sample(found, len(found) // 2), *synthetic()]
+
+
+def synthetic() -> list[Entry]:
+    """The corpus of the other tests, with leaks that leave a document in two pieces, in none, and in too many."""
+    halves = prose(90, "book"), prose(91, "book")
+    return [
+        *corpus(),
+        document("books", "cut", f"{halves[0]} {LEAK.upper()} {halves[1]}", work="w"),
+        document("books", "gone", f"{'x' * 9} {LEAK} {'y' * 25}"),
+        document("books", "many", " ".join(f"{prose(200, 'book')} {prose(i, 'book')}" for i in range(92, 96))),
+    ]
 
 
 def write_entries(path: Path, entries: Sequence[Entry]) -> None:
@@ -58,20 +73,21 @@ def on_engine(folder: Path, entries: Sequence[Entry], settings: CurationConfig, 
         (folder / name).mkdir(parents=True)
     write_entries(folder / "entries.parquet", entries)
     with session(remote, workers) as spark:
-        return frames.curate(spark, str(folder / "entries.parquet"), folder / "work", folder / "out", settings, lambda _: None)
+        entries_file = str(folder / "entries.parquet")
+        return frames.curate(spark, entries_file, EVALUATION_TEXTS, folder / "work", folder / "out", settings, lambda _: None)
 
 
 def in_memory(folder: Path, entries: Sequence[Entry], settings: CurationConfig) -> dict[str, Any]:
     folder.mkdir()
-    fates, measured = curate(entries, ROLES, [], settings, lambda _: None)
+    fates, measured = curate(entries, ROLES, EVALUATION_TEXTS, settings, lambda _: None)
     fates.write(folder)
-    return {**fates.counts(), "quality": measured["quality"]}
+    return {**fates.counts(), **measured}
 
 
 def assert_same(one: Path, other: Path) -> None:
     for name in ("documents.parquet", "fate.parquet"):
         found, expected = pq.read_table(one / name), pq.read_table(other / name)
-        assert found.equals(expected.select(found.column_names)), name
+        assert found.equals(expected), name
 
 
 def shuffled(entries: Sequence[Entry], seed: int) -> list[Entry]:
@@ -80,7 +96,7 @@ def shuffled(entries: Sequence[Entry], seed: int) -> list[Entry]:
 
 def test_every_document_has_the_fate_it_has_in_memory(real: list[Entry], tmp_path: Path) -> None:
     expected = in_memory(tmp_path / "memory", real, config())
-    assert {"exact_duplicate", "near_duplicate", "quality", "same_work", "reserved", "too_short", "too_large"} <= set(expected["rules"])
+    assert {"exact_duplicate", "near_duplicate", "quality", "same_work", "reserved", "too_short", "too_large", "contaminated"} <= set(expected["rules"])
     hashes = set()
     for name, entries, workers in (("one", real, 1), ("two", shuffled(real, 1), 2), ("again", shuffled(real, 2), 2)):
         assert on_engine(tmp_path / name, entries, config(), workers) == expected
@@ -91,12 +107,11 @@ def test_every_document_has_the_fate_it_has_in_memory(real: list[Entry], tmp_pat
 
 def test_many_small_passes_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a large corpus does: one band, one slice of it, a few pairs, a few characters at a time."""
-    expected = in_memory(tmp_path / "memory", corpus(), config())
+    expected = in_memory(tmp_path / "memory", synthetic(), config())
     monkeypatch.setattr(frames_pairs, "BAND_ROWS_AT_ONCE", 150)
     monkeypatch.setattr(frames_pairs, "PAIRS_AT_ONCE", 7)
-    monkeypatch.setattr(frames_fate, "CHARS_AT_ONCE", 10_000)
-    monkeypatch.setattr(frames_fate, "ROWS_AT_ONCE", 50)
-    assert on_engine(tmp_path / "engine", corpus(), config()) == expected
+    monkeypatch.setattr(frames, "ROWS_AT_ONCE", 7)
+    assert on_engine(tmp_path / "engine", synthetic(), config()) == expected
     assert_same(tmp_path / "engine" / "out", tmp_path / "memory")
 
 
