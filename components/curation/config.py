@@ -73,6 +73,11 @@ class CurationConfig(Frozen):
     """The source whose documents the labelled tasks are made from."""
     reserved_share: float = Field(ge=0, lt=1)
     """Of the documents of that source, by hash: for labelled tasks only."""
+    spark_remote: str
+    """Address of a Spark Connect server, sc://host:port (Spark >= 4), whose workers reach this folder and this package; "" is the
+    embedded engine. The result is the same."""
+    workers: int = Field(ge=1)
+    """Threads of the embedded engine. The result is the same."""
     quality: QualityConfig
     deduplication: DeduplicationConfig
     decontamination: DecontaminationConfig

@@ -33,15 +33,6 @@ _COMBINING_DOT = "\u0307"  # what the lower case of a dotted capital I has besid
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What is cut out of a document, and the pieces that are kept; without pieces the document is dropped."""
-
-    document: int
-    windows: list[Span]
-    pieces: list[Span]
-
-
-@dataclass(frozen=True)
 class Hits:
     """N-grams of evaluation texts found in documents, by document and place: int64 H each. ``grams`` numbers the n-grams."""
 
@@ -49,31 +40,6 @@ class Hits:
     grams: Ints
     begins: Ints
     ends: Ints
-
-
-def decontaminate(texts: Sequence[str], evaluation_texts: Iterable[str], config: DecontaminationConfig) -> tuple[list[Cut], dict[str, int]]:
-    """Find what must be cut: one ``Cut`` for each document with a hit, in their order, and counts for the metrics.
-
-    The result for a document depends on the other ones only through the number of documents that hold an n-gram.
-    """
-    distinct = set(evaluation_texts)
-    grams, short_texts = evaluation_ngrams(distinct, config.ngram_words)
-    hits = find_hits(texts, grams, config.ngram_words)
-    common = in_many_documents(hits, config.max_documents_per_ngram)
-    counted = ~np.isin(hits.grams, common)
-    cuts = []
-    for document, own in _by_document(hits.documents[counted], hits.begins[counted], hits.ends[counted]):
-        windows = cut_windows(texts[document], own, config.window_chars)
-        cuts.append(Cut(document, windows, kept_pieces(len(texts[document]), windows, config)))
-    return cuts, {
-        "evaluation_texts": len(distinct),
-        "short_texts": short_texts,
-        "ngrams": len(grams),
-        "ignored_ngrams": len(common),
-        "documents_cut": sum(bool(cut.pieces) for cut in cuts),
-        "documents_dropped": sum(not cut.pieces for cut in cuts),
-        "windows": sum(len(cut.windows) for cut in cuts),
-    }
 
 
 def evaluation_ngrams(texts: Collection[str], ngram_words: int) -> tuple[Grams, int]:
@@ -93,13 +59,6 @@ def find_hits(texts: Sequence[str], grams: Grams, ngram_words: int) -> Hits:
         first = word_offsets[documents] + places - offsets[documents]
         parts.append((documents + start, np.searchsorted(grams, own[places]), begins[first], ends[first + ngram_words - 1]))
     return Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def in_many_documents(hits: Hits, max_documents: int) -> Ints:
-    """Numbers of the n-grams that more than ``max_documents`` documents hold."""
-    pairs = np.unique(np.stack([hits.grams, hits.documents]), axis=1)
-    numbers, documents = np.unique(pairs[0], return_counts=True)
-    return numbers[documents > max_documents]
 
 
 def cut_windows(text: str, hits: Iterable[Span], window_chars: int) -> list[Span]:
@@ -135,13 +94,6 @@ def _to_white_space(text: str, window: Span) -> Span:
     while end < len(text) and not text[end].isspace():
         end += 1
     return begin, end
-
-
-def _by_document(documents: Ints, begins: Ints, ends: Ints) -> Iterable[tuple[int, list[Span]]]:
-    spans: dict[int, list[Span]] = {}
-    for document, begin, end in zip(documents.tolist(), begins.tolist(), ends.tolist(), strict=True):
-        spans.setdefault(document, []).append((begin, end))
-    return spans.items()
 
 
 def _ngrams(texts: Sequence[str], ngram_words: int) -> tuple[Grams, Ints, Ints, Ints, Ints]:

@@ -1,4 +1,4 @@
-"""The rules of ``corpus.curate`` as DataFrame code of Spark Connect: same rules, same fate of every document, any number of workers.
+"""The rules of curation as DataFrame code of Spark Connect: the same fate of every document for any engine and number of workers.
 
 Each step reads and writes Parquet in a work folder, so that memory holds no more than a step's hash tables and batches. What the
 driver itself holds: the quality filter's sample, the verified pairs, eight bytes for each kept document.
@@ -18,33 +18,19 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 Report = Callable[[str], None]
-ROWS_AT_ONCE = 1000  # read back from the engine's sorted files
-
-
-def entry_schema() -> "pa.Schema":
-    """Columns of the input: one row for each entry read. ``reason`` is "" for a document; ``text`` is null for what was skipped; ``work``
-    is null where a document is no version of a work; ``role`` is that of its source."""
-    import pyarrow as pa
-
-    return pa.schema([(name, pa.string()) for name in ("id", "source", "role", "work", "reason", "text")])
 
 
 def curate(
-    spark: "SparkSession",
-    entries: str,
+    steps: "Steps",
+    entries: "DataFrame",
     evaluation_texts: Iterable[str],
-    work: Path,
     out: Path,
     config: CurationConfig,
     report: Report,
 ) -> dict[str, Any]:
-    """Apply the rules to the Parquet file or folder ``entries`` (columns: ``entry_schema``), and write documents.parquet and fate.parquet
-    into the folder ``out``. Returns the metrics {documents, rules, sources, quality, decontamination}.
-
-    ``work`` is an empty folder that the engine reaches under the same path; what is written there may be deleted afterwards.
-    """
-    steps = Steps(spark, work)
-    documents = steps.write("documents", batches.mapped(spark.read.parquet(entries), batches.document_facts(config), batches.DOCUMENT_COLUMNS))
+    """Apply the rules in order to ``entries`` (``batches_sources.ENTRY_COLUMNS``), and write documents.parquet and fate.parquet into the
+    folder ``out``. Returns the metrics {documents, rules, sources, quality, decontamination}."""
+    documents = steps.write("documents", batches.mapped(entries, batches.document_facts(config), batches.DOCUMENT_COLUMNS))
     ranks = steps.write("ranks", _ranked(documents))
     _check_keys(documents)
     exact = steps.write("exact", frames_pairs.exact_duplicates(documents, ranks))
@@ -71,7 +57,7 @@ def curate(
 
 
 class Steps:
-    """The folder of the steps' results."""
+    """The folder of the steps' results: empty at first, reached by the engine under the same path, of no use afterwards."""
 
     def __init__(self, spark: "SparkSession", folder: Path) -> None:
         self.spark = spark
@@ -94,23 +80,17 @@ class Steps:
     def ordered(self, name: str, frame: "DataFrame") -> "Iterator[pa.RecordBatch]":
         """Compute a frame, and hand it to the driver piece by piece, its rows sorted by (source, id).
 
-        The engine sorts, which spills to disk what the memory does not hold; its files are in the order of their names.
+        The engine sorts, which spills to disk what the memory does not hold, and parts the rows among some files.
         """
-        import pyarrow.parquet as pq
+        from components.curation import sorted_files
 
         self.write(name, frame.orderBy("source", "id"))
-        folder, last = self._folder / name, ("", "")
-        for file in sorted(folder.rglob("*.parquet")) if folder.exists() else []:
-            with pq.ParquetFile(file) as opened:
-                for batch in opened.iter_batches(ROWS_AT_ONCE):
-                    for place in zip(batch["source"].to_pylist(), batch["id"].to_pylist(), strict=True):
-                        assert last <= place, f"{name}: {place[1]} does not come after {last[1]}"
-                        last = place
-                    yield batch
+        return sorted_files.merged(sorted((self._folder / name).rglob("*.parquet")))
 
 
 def _ranked(documents: "DataFrame") -> "DataFrame":
-    """key, rank: who survives among duplicates, lowest first, as ``corpus.curate`` has it. Ranks have gaps."""
+    """key, rank: who survives among duplicates, lowest first: reserved, reference before raw (GPT-3 removed WebText from
+    Common Crawl, not the reverse), smallest id. The split has no say, so that held-out documents are a fair sample. Ranks have gaps."""
     from pyspark.sql import functions as F
 
     ordered = documents.select("key", (F.col("rule") != "reserved").alias("free"), "is_raw", "id").orderBy("free", "is_raw", "id")

@@ -42,10 +42,11 @@ def cut_out(
     }
 
 
-def _in_many_documents(steps: "Steps", hits: "DataFrame", max_documents: int) -> "np.ndarray":
+def _in_many_documents(steps: "Steps", hits: "DataFrame", max_documents: int) -> np.ndarray:
     """Numbers of the n-grams that more than ``max_documents`` documents hold."""
     from pyspark.sql import functions as F
 
     grams = batches.mapped(hits, batches_cuts.grams_of_hits(), batches_cuts.GRAM_COLUMNS)
     found = grams.groupBy("gram").agg(F.count("*").alias("documents")).where(f"documents > {max_documents}").select("gram")
-    return steps.table("common", found)["gram"].to_numpy()
+    numbers: np.ndarray = steps.table("common", found)["gram"].to_numpy()
+    return numbers

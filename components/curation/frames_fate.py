@@ -2,11 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.curation import batches, batches_cuts
+from components.curation import batches, batches_cuts, sorted_files
 from components.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-ROWS_AT_ONCE = 10_000  # of a row group; some 20 MB of text
 FATE_COLUMNS = ("id", "source", "kept", "split", "rule", "score", "nearest_duplicate", "jaccard", "chars", "cut_windows", "pieces")
 DOCUMENT_COLUMNS = ("id", "source", "split", "text")
 
@@ -87,30 +85,13 @@ def write(steps: "Steps", fate: "DataFrame", cuts: "DataFrame", texts: "DataFram
 
     text = pa.string()
     numbered = {"score": pa.float64(), "jaccard": pa.float64(), "chars": pa.int64(), "pieces": pa.int64(), "kept": pa.bool_()}
-    kinds = {name: text for name in FATE_COLUMNS} | numbered | {"cut_windows": batches_cuts.span_list()}
+    kinds = dict.fromkeys(FATE_COLUMNS, text) | numbered | {"cut_windows": batches_cuts.span_list()}
     ordered = steps.ordered("fate_in_order", fate.select(*FATE_COLUMNS))
-    _write(map(batches_cuts.with_span_lists, ordered), pa.schema(list(kinds.items())), folder / "fate.parquet")
+    sorted_files.write(map(batches_cuts.with_span_lists, ordered), pa.schema(list(kinds.items())), folder / "fate.parquet")
     kept = cuts.select("key", "pieces").join(fate.where("kept").select("key", "id", "source", "split"), "key", "right")
     parted = batches.mapped(kept.join(texts.select("key", "text"), "key"), batches_cuts.kept_texts(), batches_cuts.KEPT_COLUMNS)
     ordered = steps.ordered("documents_in_order", parted)
-    _write(_without_repeats(ordered), pa.schema([(name, text) for name in DOCUMENT_COLUMNS]), folder / "documents.parquet")
-
-
-def _write(parts: "Iterator[pa.RecordBatch]", schema: "pa.Schema", path: Path) -> None:
-    """Rows in their order, in row groups of ``ROWS_AT_ONCE``, so that the same rows are the same bytes however they came."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    waiting: list[pa.RecordBatch] = []
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for part in chain(parts, (None,)):
-            waiting += [part] if part is not None else []
-            rows = sum(batch.num_rows for batch in waiting)
-            while rows >= ROWS_AT_ONCE or (part is None and rows):
-                table = pa.Table.from_batches([batch.select(schema.names).cast(schema) for batch in waiting], schema)
-                writer.write_table(table.slice(0, ROWS_AT_ONCE).combine_chunks())
-                waiting = table.slice(ROWS_AT_ONCE).to_batches()
-                rows -= min(rows, ROWS_AT_ONCE)
+    sorted_files.write(_without_repeats(ordered), pa.schema([(name, text) for name in DOCUMENT_COLUMNS]), folder / "documents.parquet")
 
 
 def _without_repeats(parts: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":

@@ -22,28 +22,6 @@ from components.curation.words import Hashes, Offsets, take
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Score of every document, and how the classifier did. ``auc`` is None where a class has no test document."""
-
-    scores: Floats
-    auc: float | None
-    train_documents: int
-    test_documents: int
-
-
-def score_documents(
-    words: Hashes, offsets: Offsets, ids: Sequence[str], is_reference: npt.NDArray[np.bool_], config: QualityConfig, seed: int
-) -> Scored:
-    """Train on a bounded sample of both classes, chosen by hash, and score all: float64 D in [0, 1], near 1 like reference text.
-
-    Where only one class is there to learn from, every score is 1, so that nothing is filtered.
-    """
-    features = word_sets(words, offsets, config)
-    classifier = learn(*features, ids, is_reference, config, seed)
-    return Scored(classifier.scores(*features), classifier.auc, classifier.train_documents, classifier.test_documents)
-
-
 def word_sets(words: Hashes, offsets: Offsets, config: QualityConfig) -> tuple[Hashes, Offsets]:
     """The features of each document: its words, hashed to ``2**hash_bits`` numbers, as a sorted set."""
     return kernels.row_sets(words & np.uint64(2**config.hash_bits - 1), offsets)

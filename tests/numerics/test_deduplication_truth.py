@@ -21,6 +21,7 @@ from components.sources.documents import Document
 from components.sources.read import read_source
 from flows import params
 from flows.stages.curate_corpus import Sections
+from tests.reference import duplicates
 
 pytestmark = pytest.mark.slow
 CONFIG = params.load(Sections).curation.deduplication
@@ -53,7 +54,7 @@ class Corpus:
         return ranks
 
     def found(self, config: DeduplicationConfig) -> list[deduplication.Duplicate]:
-        return deduplication.near_duplicates(*words.hash_words(d.text for d in self.documents), self.ranks, config, seed=0)
+        return duplicates.near_duplicates(*words.hash_words(d.text for d in self.documents), self.ranks, config, seed=0)
 
     def similarities(self, length: int) -> sparse.coo_array:
         """Jaccard similarity of every pair (i < j) that shares a run of words."""
@@ -123,7 +124,7 @@ def candidates(corpus: Corpus, config: DeduplicationConfig) -> int:
     """Pairs whose signatures are compared."""
     grams = kernels.row_sets(*kernels.hash_ngrams(*words.hash_words(d.text for d in corpus.documents), config.ngram_words))
     signatures = kernels.minhash(*grams, *deduplication.hash_functions(config.bands * config.rows, 0))
-    return len(deduplication.candidate_pairs(signatures, corpus.ranks, config))
+    return len(duplicates.candidate_pairs(signatures, corpus.ranks, config))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,7 @@ def test_shipped_settings_find_what_all_pairs_find(corpus: Corpus, truth: Truth)
 def test_no_seed_of_the_hashes_is_a_lucky_one(corpus: Corpus, truth: Truth) -> None:
     hashed = words.hash_words(document.text for document in corpus.documents)
     for seed in (1, 2, 3):
-        found = deduplication.near_duplicates(*hashed, corpus.ranks, CONFIG, seed)
+        found = duplicates.near_duplicates(*hashed, corpus.ranks, CONFIG, seed)
         recall, precision = truth.recall_and_precision({duplicate.document for duplicate in found})
         assert recall >= 0.98 and precision >= 0.95, (seed, recall, precision)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.curation import batches, deduplication, words
+from components.curation import batches, words
+from tests.reference import duplicates
 from tests.unit.test_curation import config
 
 
@@ -39,7 +40,7 @@ def test_candidates_are_those_of_the_plain_search_that_pass_the_sketch(window: i
     groups = rng.integers(0, 2**32, (15, num_hashes), dtype=np.uint32)[np.repeat(np.arange(15), 20)]
     signatures = np.where(rng.random(groups.shape) < 0.15, rng.integers(0, 2**32, groups.shape, dtype=np.uint32), groups)
     ranks, sketches = rng.permutation(len(signatures)), batches.sketch(signatures)
-    pairs = deduplication.candidate_pairs(signatures, ranks, settings)
+    pairs = duplicates.candidate_pairs(signatures, ranks, settings)
     most = batches.most_equal_hashes(sketches[pairs[:, 0]], sketches[pairs[:, 1]], num_hashes)
     passing = pairs[most / num_hashes >= settings.signature_threshold]
     assert 100 < len(passing) < len(pairs)

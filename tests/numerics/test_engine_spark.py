@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_curation import config, corpus
-from tests.unit.test_curation_engine import assert_same, in_memory, on_engine, shuffled
+from tests.unit.test_curation import config
+from tests.unit.test_curation_engine import assert_same, in_memory, run, shuffled, synthetic
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,6 +64,6 @@ def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_spark_gives_every_document_the_same_fate(endpoint: str, tmp_path: Path) -> None:
-    expected = in_memory(tmp_path / "memory", corpus(), config())
-    assert on_engine(tmp_path / "spark", shuffled(corpus(), 1), config(), remote=endpoint) == expected
-    assert_same(tmp_path / "spark" / "out", tmp_path / "memory")
+    expected = in_memory(tmp_path / "memory", synthetic(), config())
+    assert run(tmp_path / "spark", shuffled(synthetic(), 1), config(), remote=endpoint) == expected
+    assert_same(tmp_path / "spark", tmp_path / "memory")

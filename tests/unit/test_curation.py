@@ -10,14 +10,14 @@ import pytest
 from components.artifacts import Corpus, read_json
 from components.curation import mixture
 from components.curation.config import CurationConfig, DecontaminationConfig, DeduplicationConfig, MixtureConfig, QualityConfig
-from components.curation.corpus import build_corpus, curate
+from components.curation.corpus import build_corpus
 from components.curation.draws import is_reserved
-from components.curation.fate import Fates
 from components.errors import InputError
 from components.sources.config import FilesConfig, SourceConfig
 from components.sources.documents import Document, Entry, Skipped
 from flows import params
 from flows.stages.curate_corpus import Sections
+from tests.curated import Curated, curate
 
 ROLES = {"crawl": "raw", "docs": "reference", "books": "reference"}
 
@@ -29,6 +29,8 @@ def config(**changes: Any) -> CurationConfig:
         held_out_share=0.2,
         reserved_source="docs",
         reserved_share=0.1,
+        spark_remote="",
+        workers=2,
         quality=QualityConfig(
             hash_bits=12,
             epochs=3,
@@ -65,35 +67,30 @@ def corpus() -> list[Entry]:
     return [*entries, Skipped("crawl:huge", "crawl", "too_large"), Skipped("crawl:odd", "crawl", "not_utf8")]
 
 
-def curated(entries: list[Entry] | None = None, **changes: Any) -> Fates:
-    return curate(corpus() if entries is None else entries, ROLES, [], config(**changes), lambda _: None)[0]
+def curated(entries: list[Entry] | None = None, **changes: Any) -> Curated:
+    return curate(corpus() if entries is None else entries, ROLES, config(**changes))
 
 
-def dropped(fates: Fates, rule: str) -> set[str]:
-    return {entry.id for entry, own in zip(fates.entries, fates.rule, strict=True) if own == rule}
+@pytest.fixture(scope="module")
+def usual() -> Curated:
+    return curated()
 
 
-def kept(fates: Fates) -> set[str]:
-    return dropped(fates, "")
-
-
-def test_each_rule_drops_what_it_should() -> None:
-    fates = curated()
+def test_each_rule_drops_what_it_should(usual: Curated) -> None:
     reserved = {entry.id for entry in corpus() if is_reserved(config(), entry.id)}
-    assert dropped(fates, "reserved") == reserved and 3 < len(reserved) < 25
-    assert dropped(fates, "too_short") == {f"crawl:short{i:03}" for i in range(5)}
-    assert dropped(fates, "too_large") == {"crawl:huge"} and dropped(fates, "not_utf8") == {"crawl:odd"}
-    assert dropped(fates, "exact_duplicate") == {f"crawl:copy{i:03}" for i in range(20)}
-    assert len(dropped(fates, "quality")) > 110 and all(id.startswith("crawl:poor") for id in dropped(fates, "quality"))
-    assert len(dropped(fates, "near_duplicate")) == 20
+    assert usual.dropped("reserved") == reserved and 3 < len(reserved) < 25
+    assert usual.dropped("too_short") == {f"crawl:short{i:03}" for i in range(5)}
+    assert usual.dropped("too_large") == {"crawl:huge"} and usual.dropped("not_utf8") == {"crawl:odd"}
+    assert usual.dropped("exact_duplicate") == {f"crawl:copy{i:03}" for i in range(20)}
+    assert len(usual.dropped("quality")) > 110 and all(id.startswith("crawl:poor") for id in usual.dropped("quality"))
+    assert len(usual.dropped("near_duplicate")) == 20
 
 
-def test_of_near_copies_the_reserved_one_counts_and_then_the_smallest_id() -> None:
-    fates = curated()
+def test_of_near_copies_the_reserved_one_counts_and_then_the_smallest_id(usual: Curated) -> None:
     for i in range(20):
         original, near = f"docs:d{i:03}", f"books:near{i:03}"
         survivors = {near} if not is_reserved(config(), original) else set()
-        assert {original, near} & kept(fates) == survivors
+        assert {original, near} & usual.dropped("") == survivors
 
 
 def test_raw_copies_lose_to_reference_text_whatever_their_id() -> None:
@@ -101,31 +98,30 @@ def test_raw_copies_lose_to_reference_text_whatever_their_id() -> None:
     entries: list[Entry] = [document("crawl", "a", text), document("crawl", "b", text + " more"), document("docs", "z", text)]
     everything_passes = config().quality.model_copy(update={"reference_odds": 1e9})
     fates = curated(entries, reserved_share=0.0, quality=everything_passes)
-    assert fates.rule == ["exact_duplicate", "near_duplicate", ""]
-    assert fates.nearest == ["docs:z", "docs:z", None] and fates.jaccard == [1.0, pytest.approx(38 / 39), None]
+    found = [(row["rule"], row["nearest_duplicate"], row["jaccard"]) for row in fates.fate]
+    assert found == [("exact_duplicate", "docs:z", 1.0), ("near_duplicate", "docs:z", pytest.approx(38 / 39)), ("", None, None)]
 
 
-def test_what_was_dropped_as_a_duplicate_names_what_it_matches() -> None:
-    fates = curated()
-    for entry, rule, nearest, jaccard in zip(fates.entries, fates.rule, fates.nearest, fates.jaccard, strict=True):
+def test_what_was_dropped_as_a_duplicate_names_what_it_matches(usual: Curated) -> None:
+    for row in usual.fate:
+        id, rule, nearest, jaccard = (row[name] for name in ("id", "rule", "nearest_duplicate", "jaccard"))
         assert (nearest is not None) == (rule in ("exact_duplicate", "near_duplicate"))
         if rule == "exact_duplicate":
-            assert (nearest, jaccard) == (f"docs:d{entry.id[-3:]}", 1.0)
+            assert (nearest, jaccard) == (f"docs:d{id[-3:]}", 1.0)
         elif rule == "near_duplicate":
-            assert nearest is not None and nearest[-3:] == entry.id[-3:] and jaccard is not None and 0.8 <= jaccard < 1
+            assert nearest is not None and nearest[-3:] == id[-3:] and jaccard is not None and 0.8 <= jaccard < 1
 
 
-def test_no_near_copy_of_a_reserved_or_held_out_document_is_trained_on() -> None:
-    fates = curated()
+def test_no_near_copy_of_a_reserved_or_held_out_document_is_trained_on(usual: Curated) -> None:
     texts = {entry.id: entry.text for entry in corpus() if isinstance(entry, Document)}
 
     def grams(text: str) -> set[tuple[str, ...]]:
         split = text.split()
         return {tuple(split[i : i + 3]) for i in range(len(split) - 2)}
 
-    splits = {entry.id: fates.split(row) for row, entry in enumerate(fates.entries)}
+    splits = {row["id"]: row["split"] for row in usual.fate}
     train = [grams(texts[id]) for id, split in splits.items() if split == "train"]
-    measured = [id for id, split in splits.items() if split == "held_out"] + sorted(dropped(fates, "reserved"))
+    measured = [id for id, split in splits.items() if split == "held_out"] + sorted(usual.dropped("reserved"))
     assert len(measured) > 20
     for id in measured:
         own = grams(texts[id])
@@ -136,17 +132,16 @@ def test_a_work_is_trained_on_in_all_its_versions_or_measured_on_in_one() -> Non
     entries: list[Entry] = [document("books", f"{version}{i}", prose(i, version), work=f"w{i}") for i in range(60) for version in "abc"]
     fates = curated(entries)
     by_work: dict[str, list[str]] = {}
-    for row, entry in enumerate(fates.entries):
-        by_work.setdefault(entry.id[7:], []).append(fates.split(row) or fates.rule[row])
+    for row in fates.fate:
+        by_work.setdefault(row["id"][7:], []).append(row["split"] or row["rule"])
     outcomes = {tuple(sorted(outcome)) for outcome in by_work.values()}
     assert outcomes == {("train",) * 3, ("held_out", "same_work", "same_work")}
-    kept_versions = {entry.id[6] for row, entry in enumerate(fates.entries) if fates.split(row) == "held_out"}
+    kept_versions = {row["id"][6] for row in fates.fate if row["split"] == "held_out"}
     assert len(kept_versions) > 1  # the choice is a draw, not the order of ids
 
 
-def test_counts_add_up() -> None:
-    fates = curated()
-    counts = fates.counts()
+def test_counts_add_up(usual: Curated) -> None:
+    counts = usual.metrics
     assert counts["documents"]["read"] == len(corpus()) == counts["documents"]["kept"] + sum(counts["rules"].values())
     for source in counts["sources"].values():
         assert source["read"] == source["kept"] + sum(source["dropped"].values())
@@ -162,29 +157,28 @@ def test_order_of_arrival_changes_no_byte(tmp_path: Path) -> None:
         random.Random(seed).shuffle(entries)
         folder = tmp_path / str(seed)
         folder.mkdir()
-        curated(entries).write(folder)
+        curate(entries, ROLES, config(), folder=folder)
         written.append([(folder / name).read_bytes() for name in ("documents.parquet", "fate.parquet")])
     assert written[0] == written[1] == written[2]
 
 
-def test_another_seed_draws_otherwise() -> None:
-    assert dropped(curated(), "reserved") != dropped(curated(seed=1), "reserved")
+def test_another_seed_draws_otherwise(usual: Curated) -> None:
+    assert usual.dropped("reserved") != curated(seed=1).dropped("reserved")
 
 
-def test_quality_is_measured_on_documents_not_learnt_from() -> None:
-    _, measured = curate(corpus(), ROLES, [], config(), lambda _: None)
-    assert measured["quality"]["auc"] > 0.99
-    assert measured["quality"]["test_documents"] > 20 and measured["quality"]["train_documents"] > 100
+def test_quality_is_measured_on_documents_not_learnt_from(usual: Curated) -> None:
+    measured = usual.metrics["quality"]
+    assert measured["auc"] > 0.99 and measured["test_documents"] > 20 and measured["train_documents"] > 100
 
 
 def test_corpus_without_raw_text_is_not_filtered() -> None:
-    fates, measured = curate([document("books", str(i), prose(i, "book")) for i in range(9)], ROLES, [], config(), lambda _: None)
-    assert len(kept(fates)) == 9 and measured["quality"] == {"auc": None, "train_documents": 0, "test_documents": 0}
+    found = curated([document("books", str(i), prose(i, "book")) for i in range(9)])
+    assert len(found.documents) == 9 and found.metrics["quality"] == {"auc": None, "train_documents": 0, "test_documents": 0}
 
 
 def test_corpus_of_which_nothing_is_left() -> None:
     fates = curated([Skipped("crawl:a", "crawl", "not_utf8"), document("crawl", "b", "short")])
-    assert fates.rule == ["not_utf8", "too_short"]
+    assert [row["rule"] for row in fates.fate] == ["not_utf8", "too_short"] and fates.documents == []
 
 
 def test_two_documents_with_one_id_are_refused() -> None:
@@ -231,7 +225,7 @@ def test_built_folder_is_a_corpus(tmp_path: Path, own_text: dict[str, SourceConf
     assert metrics["documents"] == {"read": 60, "kept": len(documents), "dropped": 60 - len(documents)}
     manifest = read_json(tmp_path / "corpus" / "manifest.json")
     assert manifest["origins"]["mine"] == [{"glob": "inputs/mine/*.txt", "files": 30}]
-    assert lines[0] == f"read mine: 30 documents, {sum(len(prose(i, 'good')) for i in range(30)) / 1e6:.1f} MB"
+    assert lines[0] == f"read mine: 30 documents, {sum(len(prose(i, 'good')) for i in range(30)) / 1e6:.1f} M characters"
     schema = pq.read_schema(tmp_path / "corpus" / "fate.parquet")
     assert schema.names == [
         "id",
@@ -252,7 +246,7 @@ def test_failure_leaves_nothing_behind(tmp_path: Path, own_text: dict[str, Sourc
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         build_corpus(own_text, [], config(reserved_source="mine"), EVEN, tmp_path / "corpus", lambda _: None)
     assert [path.name for path in tmp_path.iterdir()] == ["inputs"]

@@ -6,15 +6,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from components.curation import decontamination
 from components.curation.config import DecontaminationConfig
-from components.curation.corpus import build_corpus, curate
-from components.curation.decontamination import Cut, cut_windows, decontaminate, kept_pieces
-from components.curation.fate import Fates
+from components.curation.corpus import build_corpus
+from components.curation.decontamination import cut_windows, kept_pieces
 from components.errors import InputError
 from components.sources.config import FilesConfig
 from components.sources.documents import Document
 from components.tasks.evaluated import evaluation_texts, texts_of
 from components.tasks.items import Classification, DraftTask, Entailment, FreeForm, MultipleChoice, Similarity, Sourced, TaskSet, save_tasks
+from tests.curated import Curated, curate
+from tests.reference.cuts import Cut, decontaminate
 from tests.unit.test_curation import EVEN, ROLES, config, document, prose
 
 CONFIG = DecontaminationConfig(ngram_words=3, window_chars=0, min_piece_chars=1, max_pieces=10, max_documents_per_ngram=10)
@@ -121,7 +123,7 @@ def test_ngrams_of_many_documents_are_ignored() -> None:
 def test_documents_beyond_one_batch_keep_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = [f"{'x ' * number}a b c" if number % 3 == 0 else "x y z" for number in range(10)]
     whole = decontaminate(documents, ["a b c"], CONFIG)
-    monkeypatch.setattr("components.curation.decontamination.SCANNED_AT_ONCE", 4)
+    monkeypatch.setattr(decontamination, "SCANNED_AT_ONCE", 4)
     assert decontaminate(documents, ["a b c"], CONFIG) == whole
     assert whole[0][1] == Cut(3, [(6, 11)], [(0, 6)])
 
@@ -138,59 +140,57 @@ def leaky() -> list[Document]:
     return own
 
 
-def leaky_fates(**changes: object) -> Fates:
+def leaky_curation(entries: list[Document] | None = None, **changes: object) -> Curated:
     rules = config().decontamination.model_copy(update={"max_documents_per_ngram": 3})
-    return curate(leaky(), ROLES, [LEAK], config(decontamination=rules, **changes), lambda _: None)[0]
+    return curate(entries or leaky(), ROLES, config(**{"decontamination": rules} | changes), [LEAK])
 
 
-def test_a_cut_document_is_one_row_of_the_fate_and_several_of_the_corpus(tmp_path: Path) -> None:
-    fates = leaky_fates()
-    fates.write(tmp_path)
-    fate = {row["id"]: row for row in pq.read_table(tmp_path / "fate.parquet").to_pylist()}
-    documents = pq.read_table(tmp_path / "documents.parquet").to_pylist()
-    assert len(fate) == 33 and fate["books:gone"]["rule"] == fate["books:many"]["rule"] == "contaminated"
-    row = fate["books:cut"]
+@pytest.fixture(scope="module")
+def usual() -> Curated:
+    return leaky_curation()
+
+
+def test_a_cut_document_is_one_row_of_the_fate_and_several_of_the_corpus(usual: Curated) -> None:
+    assert len(usual.fate) == 33 and usual.dropped("contaminated") == {"books:gone", "books:many"}
+    row = usual.row("books:cut")
     [window] = row["cut_windows"]
     text = next(entry.text for entry in leaky() if entry.id == "books:cut")
-    pieces = {part["id"]: part for part in documents if part["id"].startswith("books:cut")}
+    pieces = {part["id"]: part for part in usual.documents if part["id"].startswith("books:cut")}
     assert list(pieces) == ["books:cut#p1", "books:cut#p2"] and row["pieces"] == 2 and row["kept"] and row["rule"] == ""
     assert [pieces[id]["text"] for id in pieces] == [text[: window["begin"]], text[window["end"] :]]
     assert LEAK.upper() in text[window["begin"] : window["end"]] and len(text) == row["chars"]
     assert {part["split"] for part in pieces.values()} == {row["split"]}
-    assert len(fate["books:gone"]["cut_windows"]) == 1 and len(fate["books:many"]["cut_windows"]) == 4
-    assert [(part["source"], part["id"]) for part in documents] == sorted((part["source"], part["id"]) for part in documents)
-    assert sum(row["pieces"] for row in fate.values()) == len(documents) == 32
-    assert all(row["pieces"] == row["kept"] and row["cut_windows"] == [] for id, row in fate.items() if id[6] == "b")
+    assert len(usual.row("books:gone")["cut_windows"]) == 1 and len(usual.row("books:many")["cut_windows"]) == 4
+    order = [(part["source"], part["id"]) for part in usual.documents]
+    assert order == sorted(order) and sum(row["pieces"] for row in usual.fate) == len(usual.documents) == 32
+    assert all(row["pieces"] == row["kept"] and row["cut_windows"] == [] for row in usual.fate if row["id"][6] == "b")
 
 
-def test_counts_add_up_after_cuts() -> None:
-    fates = leaky_fates()
-    counts = fates.counts()
+def test_counts_add_up_after_cuts(usual: Curated) -> None:
+    counts = usual.metrics
     assert counts["documents"] == {"read": 33, "kept": 31, "dropped": 2} and counts["rules"] == {"contaminated": 2}
-    kept = [text for row in range(33) for _, text in fates.kept_texts(row)]
+    kept = [part["text"] for part in usual.documents]
     assert counts["sources"]["books"]["chars_kept"] == sum(map(len, kept)) < counts["sources"]["books"]["chars_read"]
     assert not any(LEAK in text.lower() for text in kept)
 
 
 def test_held_out_documents_are_cut_too() -> None:
-    fates = leaky_fates(held_out_share=0.999999)
-    row = next(row for row, entry in enumerate(fates.entries) if entry.id == "books:cut")
-    assert fates.split(row) == "held_out" and len(fates.kept_texts(row)) == 2
+    row = leaky_curation(held_out_share=0.999999).row("books:cut")
+    assert row["split"] == "held_out" and row["pieces"] == 2
 
 
 def test_duplicates_are_found_by_whole_texts_before_the_cut() -> None:
     twin = document("books", "twin", next(entry.text for entry in leaky() if entry.id == "books:cut"))
-    fates, measured = curate([*leaky(), twin], ROLES, [LEAK], config(), lambda _: None)
-    assert fates.rule[-1] == "exact_duplicate" and fates.windows[-1] == []
-    assert measured["decontamination"]["ignored_ngrams"] == 5  # the twin not counted, three documents are more than two
+    found = leaky_curation([*leaky(), twin], decontamination=config().decontamination)
+    row = found.row("books:twin")
+    assert row["rule"] == "exact_duplicate" and row["cut_windows"] == []
+    assert found.metrics["decontamination"]["ignored_ngrams"] == 5  # the twin not counted, three documents are more than two
 
 
-def test_an_id_that_looks_like_a_piece(tmp_path: Path) -> None:
+def test_an_id_that_looks_like_a_piece() -> None:
     posing = document("books", "cut#p1", prose(99, "book"))
-    rules = config().decontamination.model_copy(update={"max_documents_per_ngram": 3})
-    fates, _ = curate([*leaky(), posing], ROLES, [LEAK], config(decontamination=rules), lambda _: None)
     with pytest.raises(InputError, match=r"^books:cut#p1: .* rename"):
-        fates.write(tmp_path)
+        leaky_curation([*leaky(), posing])
 
 
 def test_built_corpus_holds_no_evaluation_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_built_corpus_holds_no_evaluation_text(tmp_path: Path, monkeypatch: pyte
     lines: list[str] = []
     metrics = build_corpus(sources, [LEAK], config(reserved_source="mine", reserved_share=0.0), EVEN, tmp_path / "corpus", lines.append)
     assert metrics["decontamination"]["documents_cut"] == 2 and metrics["documents"]["kept"] == 10
-    assert lines[-1] == "cut 2 documents, dropped 0, for what evaluation sets hold too"
+    assert lines[-1] == "cut 2 documents, dropped 0, for evaluation sets"
     texts = pq.read_table(tmp_path / "corpus" / "documents.parquet")["text"].to_pylist()
     assert len(texts) == 12 and not any(LEAK in text for text in texts)
 

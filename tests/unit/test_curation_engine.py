@@ -1,4 +1,4 @@
-"""The DataFrame code against ``corpus.curate`` in memory: every document has the same fate, whatever the engine, the workers, the order."""
+"""The DataFrame code against the rules in memory: every document has the same fate, whatever the engine, the workers, the order."""
 
 import random
 import threading
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import PySparkException
 
 from components.artifacts import sha256_file
-from components.curation import frames, frames_pairs
+from components.curation import frames_pairs, sorted_files
 from components.curation.config import CurationConfig
-from components.curation.corpus import curate
 from components.curation.engine import session
 from components.errors import InputError
 from components.sources.config import DistributionBooksConfig, DistributionDocstringsConfig, DistributionFilesConfig
 from components.sources.documents import Document, Entry
 from components.sources.read import read_source
+from tests.curated import on_engine
+from tests.reference.rules import curate
 from tests.unit.test_curation import ROLES, config, corpus, document, prose
 
 SOURCES = {
@@ -58,23 +58,9 @@ def synthetic() -> list[Entry]:
     ]
 
 
-def write_entries(path: Path, entries: Sequence[Entry]) -> None:
-    rows: list[dict[str, Any]] = []
-    for entry in entries:
-        own = (
-            {"work": entry.meta.get("work"), "reason": "", "text": entry.text} if isinstance(entry, Document) else {"reason": entry.reason}
-        )
-        rows.append({"id": entry.id, "source": entry.source, "role": ROLES[entry.source], **own})
-    pq.write_table(pa.Table.from_pylist(rows, frames.entry_schema()), path, row_group_size=1000)
-
-
-def on_engine(folder: Path, entries: Sequence[Entry], settings: CurationConfig, workers: int = 2, remote: str = "") -> dict[str, Any]:
-    for name in ("work", "out"):
-        (folder / name).mkdir(parents=True)
-    write_entries(folder / "entries.parquet", entries)
-    with session(remote, workers) as spark:
-        entries_file = str(folder / "entries.parquet")
-        return frames.curate(spark, entries_file, EVALUATION_TEXTS, folder / "work", folder / "out", settings, lambda _: None)
+def run(folder: Path, entries: Sequence[Entry], settings: CurationConfig, workers: int = 2, remote: str = "") -> dict[str, Any]:
+    folder.mkdir()
+    return on_engine(folder, entries, ROLES, settings, EVALUATION_TEXTS, workers, remote)
 
 
 def in_memory(folder: Path, entries: Sequence[Entry], settings: CurationConfig) -> dict[str, Any]:
@@ -96,12 +82,14 @@ def shuffled(entries: Sequence[Entry], seed: int) -> list[Entry]:
 
 def test_every_document_has_the_fate_it_has_in_memory(real: list[Entry], tmp_path: Path) -> None:
     expected = in_memory(tmp_path / "memory", real, config())
-    assert {"exact_duplicate", "near_duplicate", "quality", "same_work", "reserved", "too_short", "too_large", "contaminated"} <= set(expected["rules"])
+    assert {"exact_duplicate", "near_duplicate", "quality", "same_work", "reserved", "too_short", "too_large", "contaminated"} <= set(
+        expected["rules"]
+    )
     hashes = set()
     for name, entries, workers in (("one", real, 1), ("two", shuffled(real, 1), 2), ("again", shuffled(real, 2), 2)):
-        assert on_engine(tmp_path / name, entries, config(), workers) == expected
-        assert_same(tmp_path / name / "out", tmp_path / "memory")
-        hashes.add(tuple(sha256_file(tmp_path / name / "out" / file) for file in ("documents.parquet", "fate.parquet")))
+        assert run(tmp_path / name, entries, config(), workers) == expected
+        assert_same(tmp_path / name, tmp_path / "memory")
+        hashes.add(tuple(sha256_file(tmp_path / name / file) for file in ("documents.parquet", "fate.parquet")))
     assert len(hashes) == 1
 
 
@@ -110,9 +98,9 @@ def test_many_small_passes_find_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     expected = in_memory(tmp_path / "memory", synthetic(), config())
     monkeypatch.setattr(frames_pairs, "BAND_ROWS_AT_ONCE", 150)
     monkeypatch.setattr(frames_pairs, "PAIRS_AT_ONCE", 7)
-    monkeypatch.setattr(frames, "ROWS_AT_ONCE", 7)
-    assert on_engine(tmp_path / "engine", synthetic(), config()) == expected
-    assert_same(tmp_path / "engine" / "out", tmp_path / "memory")
+    monkeypatch.setattr(sorted_files, "ROWS_READ", 7)
+    assert run(tmp_path / "engine", synthetic(), config()) == expected
+    assert_same(tmp_path / "engine", tmp_path / "memory")
 
 
 @pytest.mark.parametrize(("bands", "rows", "window"), [(10, 1, 50), (25, 5, 2)], ids=["the paper's hashes", "narrow window"])
@@ -120,19 +108,19 @@ def test_other_profiles(bands: int, rows: int, window: int, tmp_path: Path) -> N
     entries = [*corpus(), *(Document(f"crawl:same{i}", "crawl", "the same words " * 5 + f"and {'good1 ' * 30} {i}", {}) for i in range(60))]
     changes = {"bands": bands, "rows": rows, "bucket_window": window}
     settings = config(deduplication=config().deduplication.model_copy(update=changes))
-    assert on_engine(tmp_path / "engine", entries, settings) == in_memory(tmp_path / "memory", entries, settings)
-    assert_same(tmp_path / "engine" / "out", tmp_path / "memory")
+    assert run(tmp_path / "engine", entries, settings) == in_memory(tmp_path / "memory", entries, settings)
+    assert_same(tmp_path / "engine", tmp_path / "memory")
 
 
 def test_one_class_is_not_filtered_and_nothing_at_all_is_a_corpus_too(tmp_path: Path) -> None:
     for name, entries in (("reference", [entry for entry in corpus() if entry.source != "crawl"]), ("short", corpus()[-7:])):
-        assert on_engine(tmp_path / name, entries, config()) == in_memory(tmp_path / f"{name}_memory", entries, config())
-        assert_same(tmp_path / name / "out", tmp_path / f"{name}_memory")
+        assert run(tmp_path / name, entries, config()) == in_memory(tmp_path / f"{name}_memory", entries, config())
+        assert_same(tmp_path / name, tmp_path / f"{name}_memory")
 
 
 def test_an_id_that_comes_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"two documents have the id docs:d000"):
-        on_engine(tmp_path / "engine", [*corpus(), corpus()[0]], config())
+        run(tmp_path / "engine", [*corpus(), corpus()[0]], config())
 
 
 def test_an_endpoint_that_is_down_is_one_line(tmp_path: Path) -> None:
