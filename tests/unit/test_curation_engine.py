@@ -151,11 +151,23 @@ def test_nothing_of_the_embedded_engine_stays_and_it_says_nothing(capfd: pytest.
         with session("", 2) as spark:
             assert spark.range(10).mapInArrow(_identity, "id bigint").count() == 10
     for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=10)  # gRPC's own end a moment after the channel
+        thread.join(timeout=60)  # gRPC's own end a moment after the channel
     assert set(threading.enumerate()) <= before
     with pytest.raises(PySparkException), session("", 1) as spark:  # what is wrong in a query is no matter of the address
         spark.range(1).select("nowhere").count()
     assert capfd.readouterr() == ("", "")
+
+
+def test_bad_input_that_a_worker_meets_is_one_line() -> None:
+    with pytest.raises(InputError) as caught, session("", 2) as spark:
+        spark.range(3).mapInArrow(_refuse, "id bigint").count()
+    assert str(caught.value) == "inputs/a.txt: 'not' a text; mend it"
+
+
+def _refuse(batches: Any) -> Any:
+    for _ in batches:
+        raise InputError("inputs/a.txt: 'not' a text; mend it")
+    yield
 
 
 def _identity(batches: Any) -> Any:
