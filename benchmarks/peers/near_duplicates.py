@@ -7,26 +7,43 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from components.curation.config import DeduplicationConfig
+from components.curation.config import CurationConfig, DeduplicationConfig
+from flows import params
 
 CONFIG = DeduplicationConfig(ngram_words=5, bands=25, rows=5, bucket_window=50, signature_threshold=0.7, jaccard_threshold=0.8)
 WORKERS = 2
 
 
 def ours(source: Path, out: Path) -> None:
-    """The kernels and rules of components/curation, one thread, survivors by smallest id."""
-    import numpy as np
-    import pyarrow.parquet as pq
+    """The search of components/curation on its embedded engine, two threads, survivors by smallest id."""
+    from components.curation import batches, frames, frames_pairs, quality
+    from components.curation.engine import session
 
-    from components.curation import words
-    from tests.reference.duplicates import near_duplicates
+    config = _config()
+    with session("", WORKERS) as spark:
+        steps = frames.Steps(spark, out / "work")
+        columns = ("id", "'docs' as source", "'reference' as role", "cast(null as string) as work", "'' as reason", "text")
+        entries = spark.read.parquet(str(source)).selectExpr(*columns)
+        documents = steps.write("documents", batches.mapped(entries, batches.document_facts(config), batches.DOCUMENT_COLUMNS))
+        ranks = steps.write("ranks", frames.ranked(documents))
+        texts = ranks.join(documents.select("key", "id", "rule", "is_raw", "text"), "key")
+        unfiltered = batches.scores_and_bands(config, quality.Classifier(None, 0.0, None, 0, 0))
+        scores = steps.write("scores", batches.mapped(texts, unfiltered, batches.band_columns(CONFIG)))
+        near = frames_pairs.near_duplicates(steps, ranks, documents, scores, config)
+        lost = near.select("rank").join(ranks, "rank").select("key")
+        documents.select("key", "id", "text").join(lost, "key", "left_anti").drop("key").write.mode("append").parquet(str(out / "kept"))
 
-    table = pq.read_table(source)
-    ranks = np.argsort(np.argsort(np.array(table["id"].to_pylist()), kind="stable"))
-    found = near_duplicates(*words.hash_words(table["text"].to_pylist()), ranks, CONFIG, seed=0)
-    kept = np.ones(len(table), bool)
-    kept[[duplicate.document for duplicate in found]] = False
-    pq.write_table(table.filter(kept), out / "kept" / "0.parquet", compression="zstd")
+
+class Sections(params.Sections):
+    """The rules of params.yaml."""
+
+    curation: CurationConfig
+
+
+def _config() -> CurationConfig:
+    """CONFIG, and nothing that drops or keeps a document for another reason."""
+    plain = {"min_document_chars": 1, "reserved_share": 0.0, "held_out_share": 0.0, "deduplication": CONFIG}
+    return params.load(Sections, []).curation.model_copy(update=plain)
 
 
 def _xxhash64(text: str) -> int:

@@ -31,7 +31,7 @@ def curate(
     """Apply the rules in order to ``entries`` (``batches_sources.ENTRY_COLUMNS``), and write documents.parquet and fate.parquet into the
     folder ``out``. Returns the metrics {documents, rules, sources, quality, decontamination}."""
     documents = steps.write("documents", batches.mapped(entries, batches.document_facts(config), batches.DOCUMENT_COLUMNS))
-    ranks = steps.write("ranks", _ranked(documents))
+    ranks = steps.write("ranks", ranked(documents))
     _check_keys(documents)
     exact = steps.write("exact", frames_pairs.exact_duplicates(documents, ranks))
     alive = steps.write("alive", _still_in(documents, ranks, exact))
@@ -88,7 +88,7 @@ class Steps:
         return sorted_files.merged(sorted((self._folder / name).rglob("*.parquet")))
 
 
-def _ranked(documents: "DataFrame") -> "DataFrame":
+def ranked(documents: "DataFrame") -> "DataFrame":
     """key, rank: who survives among duplicates, lowest first: reserved, reference before raw (GPT-3 removed WebText from
     Common Crawl, not the reverse), smallest id. The split has no say, so that held-out documents are a fair sample. Ranks have gaps."""
     from pyspark.sql import functions as F
