@@ -10,7 +10,17 @@ from components.transformer.checkpoint import load_checkpoint, load_config, save
 from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 
-CONFIG = TransformerConfig(context_length=8, num_layers=1, d_model=8, num_heads=2, norm_placement="post", dropout=0.1, vocab_size=11)
+CONFIG = TransformerConfig(
+    context_length=8,
+    num_layers=1,
+    d_model=8,
+    num_heads=2,
+    norm_placement="post",
+    dropout=0.1,
+    attention_pattern="dense",
+    band_tokens=None,
+    vocab_size=11,
+)
 
 
 @pytest.fixture
