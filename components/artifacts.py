@@ -118,8 +118,8 @@ class TokenStream:
     the ``<|endoftext|>`` that separates it from the one before); a document occurs as often as the mixture repeats it.
     """
 
-    def __init__(self, path: Path, shards: list[dict[str, Any]]) -> None:
-        self._parts = [_open_shard(path / shard["file"], shard) for shard in shards]
+    def __init__(self, path: Path, shards: list[dict[str, Any]], vocab_size: int) -> None:
+        self._parts = [_open_shard(path / shard["file"], shard, vocab_size) for shard in shards]
         self._part_starts = np.cumsum([0, *(len(part) for part in self._parts)])
         self.num_tokens = int(self._part_starts[-1])
         self._index_path = path / "index.parquet"
@@ -145,7 +145,7 @@ class TokenStream:
         return pq.read_table(self._index_path)
 
 
-def _open_shard(path: Path, shard: dict[str, Any]) -> np.ndarray:
+def _open_shard(path: Path, shard: dict[str, Any], vocab_size: int) -> np.ndarray:
     expected_bytes = 2 * int(shard["num_tokens"])
     size_bytes = path.stat().st_size if path.exists() else -1
     if size_bytes != expected_bytes:
@@ -153,7 +153,12 @@ def _open_shard(path: Path, shard: dict[str, Any]) -> np.ndarray:
         raise InputError(f"{path}: shard is {found}; delete {path.parent.parent} and run dvc repro to make it again")
     if sha256_file(path) != shard["sha256"]:
         raise InputError(f"{path}: shard is corrupt (sha256 differs); delete {path.parent.parent} and run dvc repro to make it again")
-    return np.memmap(path, dtype="<u2", mode="r") if expected_bytes else np.empty(0, np.uint16)
+    tokens = np.memmap(path, dtype="<u2", mode="r") if expected_bytes else np.empty(0, np.uint16)
+    if expected_bytes and tokens.max() >= vocab_size:  # here, once; a model would fail in the middle of a run, on a GPU without a word
+        raise InputError(
+            f"{path}: holds token {tokens.max()}, the vocabulary ends at {vocab_size - 1}; tokenize again with the same tokenizer"
+        )
+    return tokens
 
 
 @dataclass(frozen=True)
@@ -173,8 +178,8 @@ class TokenShards:
         return int(self.manifest["vocab_size"])
 
     def stream(self, split: str) -> TokenStream:
-        """Open ``train`` or ``held_out``; a truncated or corrupt shard is an InputError."""
-        return TokenStream(self.path / split, self.manifest["splits"][split]["shards"])
+        """Open ``train`` or ``held_out``; a truncated or corrupt shard, or a token outside the vocabulary, is an InputError."""
+        return TokenStream(self.path / split, self.manifest["splits"][split]["shards"], self.vocab_size)
 
     def num_bytes(self, split: str) -> int:
         """UTF-8 bytes of the text behind the split's tokens (repeats counted, ``<|endoftext|>`` not)."""

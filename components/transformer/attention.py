@@ -5,14 +5,16 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.transformer.banded import banded_attention
 from components.transformer.config import TransformerConfig
 
 
 class CausalSelfAttention(nn.Module):
-    """Attention in which position t reads positions 0..t only, scaled by 1/sqrt(K)."""
+    """Attention in which position t reads positions 0..t only, or with a band of w the last w of these, scaled by 1/sqrt(K)."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, band_tokens: int | None) -> None:
         super().__init__()
+        self.band_tokens = band_tokens
         self.num_heads = config.num_heads
         self.dropout = config.dropout
         self.query_key_value = nn.Linear(config.d_model, 3 * config.d_model)
@@ -24,6 +26,9 @@ class CausalSelfAttention(nn.Module):
         heads = self.query_key_value(x_BTD).view(batch, length, 3, self.num_heads, width // self.num_heads)
         q_BHTK, k_BHTK, v_BHTK = heads.permute(2, 0, 3, 1, 4).unbind(0)
         dropout = self.dropout if self.training else 0.0
-        y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+        if self.band_tokens is None:
+            y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+        else:
+            y_BHTK = banded_attention(q_BHTK, k_BHTK, v_BHTK, self.band_tokens, dropout)
         y_BTD = y_BHTK.transpose(1, 2).reshape(batch, length, width)
         return self.projection(y_BTD)  # type: ignore[no-any-return]

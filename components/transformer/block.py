@@ -25,13 +25,16 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """``post``: x = LN(x + F(x)) (GPT-1 released code); ``pre``: x = x + F(LN(x)) (GPT-2 section 2.3)."""
+    """``post``: x = LN(x + F(x)) (GPT-1 released code); ``pre``: x = x + F(LN(x)) (GPT-2 section 2.3).
 
-    def __init__(self, config: TransformerConfig) -> None:
+    ``band_tokens``: how many positions its attention reads; None for all.
+    """
+
+    def __init__(self, config: TransformerConfig, band_tokens: int | None) -> None:
         super().__init__()
         self.norm_placement = config.norm_placement
         self.attention_norm = nn.LayerNorm(config.d_model, eps=NORM_EPSILON)
-        self.attention = CausalSelfAttention(config)
+        self.attention = CausalSelfAttention(config, band_tokens)
         self.feed_forward_norm = nn.LayerNorm(config.d_model, eps=NORM_EPSILON)
         self.feed_forward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)

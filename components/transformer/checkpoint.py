@@ -18,6 +18,9 @@ from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 
 WEIGHTS_FILE = "model.safetensors"
+PICKLE_SIGNATURES = (b"PK\x03\x04", b"\x80")  # torch.save's archive; a bare pickle of protocol 2 or later
+# Manifests written before there was a choice of patterns lack these keys: their models are dense.
+OLDEST_PATTERN = {"attention_pattern": "dense", "band_tokens": None}
 
 
 def save_checkpoint(path: Path, model: GPT) -> None:
@@ -26,10 +29,10 @@ def save_checkpoint(path: Path, model: GPT) -> None:
     write_manifest(path, "checkpoint", transformer=model.config.model_dump(), sha256=sha256_file(path / WEIGHTS_FILE))
 
 
-def save_weights(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+def save_weights(file: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write tensors as safetensors; a full disk is the OSError that it is everywhere else."""
     try:
-        save_file(dict(tensors), file)
+        save_file(dict(tensors), file, metadata)
     except SafetensorError as error:
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
@@ -39,8 +42,8 @@ def save_weights(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 def load_config(path: Path) -> TransformerConfig:
     """Shape of the checkpoint in folder ``path``; InputError when the folder holds none."""
     try:
-        return TransformerConfig.model_validate(read_manifest(path, "checkpoint")["transformer"])
-    except (KeyError, ValidationError):
+        return TransformerConfig.model_validate(OLDEST_PATTERN | read_manifest(path, "checkpoint")["transformer"])
+    except (KeyError, TypeError, ValidationError):
         raise InputError(f"{path}/manifest.json: describes no model; delete {path} and run dvc repro") from None
 
 
@@ -49,11 +52,36 @@ def load_checkpoint(path: Path) -> GPT:
     config, file = load_config(path), path / WEIGHTS_FILE
     if not file.exists() or sha256_file(file) != read_manifest(path, "checkpoint")["sha256"]:
         raise InputError(f"{file}: missing or corrupt (sha256 differs); delete {path} and run dvc repro to train it again")
-    model = GPT(config)
+    return filled(GPT(config), read_weights(file), file)
+
+
+def read_weights(file: Path) -> dict[str, torch.Tensor]:
+    """Tensors of a safetensors file; InputError when it is not there or not such a file, a pickle above all."""
     try:
-        model.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError) as error:
-        raise InputError(f"{file}: holds other weights than its manifest says ({str(error).splitlines()[0]})") from None
+        return load_file(file)
+    except FileNotFoundError:
+        raise InputError(f"{file}: not there; give a folder that holds it") from None
+    except SafetensorError as error:
+        with file.open("rb") as opened:
+            if opened.read(4).startswith(PICKLE_SIGNATURES):
+                raise InputError(refusal_of_pickle(file)) from None
+        raise InputError(f"{file}: not safetensors, or damaged ({' '.join(str(error).split())}); get or make it again") from None
+
+
+def refusal_of_pickle(file: Path) -> str:
+    """Why a pickle is not read, and what to do."""
+    return f"{file}: a pickle, which can run any code when it is read; save the weights as safetensors and give those"
+
+
+def filled(model: GPT, tensors: Mapping[str, torch.Tensor], origin: Path) -> GPT:
+    """``model`` with these weights, in evaluation mode; InputError names the first tensor that is missing, unknown or of another shape."""
+    needed = model.state_dict()
+    for name in sorted(needed.keys() | tensors.keys()):
+        found, wanted = (list(of[name].shape) if name in of else None for of in (tensors, needed))
+        if found != wanted:
+            there = "missing" if found is None else f"of shape {found}"
+            raise InputError(f"{origin}: {name} is {there}, the described model {'has none' if wanted is None else f'needs {wanted}'}")
+    model.load_state_dict(tensors)
     return model.eval()
 
 

@@ -27,7 +27,7 @@ class GPT(nn.Module):
         self.token_embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.position_embedding = nn.Embedding(config.context_length, config.d_model)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, config.band_of_layer(layer)) for layer in range(config.num_layers))
         self.final_norm = nn.LayerNorm(config.d_model, eps=NORM_EPSILON) if config.norm_placement == "pre" else nn.Identity()
         self.apply(_initialise)
         for name, parameter in self.named_parameters():

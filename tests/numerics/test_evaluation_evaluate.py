@@ -158,7 +158,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     torch.manual_seed(0)
     model = GPT(
         TransformerConfig(
-            context_length=48, num_layers=1, d_model=16, num_heads=2, norm_placement="pre", dropout=0.1, vocab_size=tokenizer.vocab_size
+            context_length=48,
+            num_layers=1,
+            d_model=16,
+            num_heads=2,
+            norm_placement="pre",
+            attention_pattern="dense",
+            band_tokens=None,
+            dropout=0.1,
+            vocab_size=tokenizer.vocab_size,
         )
     )
     (folder / "checkpoint").mkdir()
@@ -234,7 +242,15 @@ class Table(nn.Module):
         super().__init__()
         self.logits_VV = nn.Parameter(torch.from_numpy(np.log(probabilities_VV)).float())
         self.config = TransformerConfig(
-            context_length=context_length, num_layers=1, d_model=2, num_heads=1, norm_placement="pre", dropout=0.0, vocab_size=5
+            context_length=context_length,
+            num_layers=1,
+            d_model=2,
+            num_heads=1,
+            norm_placement="pre",
+            attention_pattern="dense",
+            band_tokens=None,
+            dropout=0.0,
+            vocab_size=5,
         )
 
     def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:

@@ -36,7 +36,15 @@ def tokenizer() -> BytePairTokenizer:
 def model(tokenizer: BytePairTokenizer) -> GPT:
     torch.manual_seed(0)
     config = TransformerConfig(
-        context_length=CONTEXT, num_layers=2, d_model=16, num_heads=2, norm_placement="pre", dropout=0.1, vocab_size=tokenizer.vocab_size
+        context_length=CONTEXT,
+        num_layers=2,
+        d_model=16,
+        num_heads=2,
+        norm_placement="pre",
+        attention_pattern="dense",
+        band_tokens=None,
+        dropout=0.1,
+        vocab_size=tokenizer.vocab_size,
     )
     model = GPT(config).eval()
     with torch.no_grad():

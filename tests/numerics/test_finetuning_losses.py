@@ -19,7 +19,15 @@ START, DELIMITER, EXTRACT = 20, 21, 22
 def build(transformation: Transformation, num_outputs: int, dropout: float = 0.0) -> TaskModel:
     torch.manual_seed(0)
     config = TransformerConfig(
-        context_length=16, num_layers=2, d_model=16, num_heads=2, norm_placement="pre", dropout=dropout, vocab_size=23
+        context_length=16,
+        num_layers=2,
+        d_model=16,
+        num_heads=2,
+        norm_placement="pre",
+        attention_pattern="dense",
+        band_tokens=None,
+        dropout=dropout,
+        vocab_size=23,
     )
     gpt = GPT(config)
     for parameter in gpt.parameters():  # larger than they start, so that differences show

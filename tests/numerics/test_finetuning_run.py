@@ -37,7 +37,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path,
         GPT(
             TransformerConfig(
-                context_length=16, num_layers=1, d_model=16, num_heads=2, norm_placement="pre", dropout=0.0, vocab_size=VOCAB_SIZE
+                context_length=16,
+                num_layers=1,
+                d_model=16,
+                num_heads=2,
+                norm_placement="pre",
+                attention_pattern="dense",
+                band_tokens=None,
+                dropout=0.0,
+                vocab_size=VOCAB_SIZE,
             )
         ),
     )

@@ -5,12 +5,23 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.artifacts import read_json, sha256_file, write_json
 from components.errors import InputError
 from components.transformer.checkpoint import load_checkpoint, load_config, save_checkpoint, weights_sha256
 from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 
-CONFIG = TransformerConfig(context_length=8, num_layers=1, d_model=8, num_heads=2, norm_placement="post", dropout=0.1, vocab_size=11)
+CONFIG = TransformerConfig(
+    context_length=8,
+    num_layers=1,
+    d_model=8,
+    num_heads=2,
+    norm_placement="post",
+    dropout=0.1,
+    attention_pattern="dense",
+    band_tokens=None,
+    vocab_size=11,
+)
 
 
 @pytest.fixture
@@ -53,3 +64,43 @@ def test_damaged_weights_are_refused(saved: tuple[Path, GPT], damage: str) -> No
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not there"):
         load_checkpoint(tmp_path)
+
+
+def described(saved: tuple[Path, GPT], **changes: object) -> Path:
+    """The same weights under another manifest."""
+    write_json(saved[0] / "manifest.json", read_json(saved[0] / "manifest.json") | changes)
+    return saved[0]
+
+
+def test_a_newer_schema_is_refused(saved: tuple[Path, GPT]) -> None:
+    with pytest.raises(InputError, match="schema version 99, this code reads 1; re-make it"):
+        load_checkpoint(described(saved, schema_version=99))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_layers": 2}, "blocks.1.attention.projection.bias is missing, the described model needs"),
+        ({"vocab_size": 12}, r"token_embedding.weight is of shape \[11, 8\], the described model needs \[12, 8\]"),
+        ({"norm_placement": "pre"}, "final_norm.bias is missing"),
+        ({"num_heads": 3}, "describes no model"),
+        ({"depth": 3}, "describes no model"),
+    ],
+)
+def test_a_checkpoint_of_another_shape_is_refused(saved: tuple[Path, GPT], changes: dict[str, object], message: str) -> None:
+    path = described(saved, transformer=CONFIG.model_dump() | changes)
+    with pytest.raises(InputError, match=message) as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_in_place_of_the_weights_is_refused(saved: tuple[Path, GPT]) -> None:
+    file = saved[0] / "model.safetensors"
+    torch.save(saved[1].state_dict(), file)
+    with pytest.raises(InputError, match=r"model\.safetensors: a pickle, which can run any code"):
+        load_checkpoint(described(saved, sha256=sha256_file(file)))
+
+
+def test_a_manifest_from_before_there_were_bands_is_of_a_dense_model(saved: tuple[Path, GPT]) -> None:
+    old = {key: value for key, value in CONFIG.model_dump().items() if key not in ("attention_pattern", "band_tokens")}
+    assert load_checkpoint(described(saved, transformer=old)).config == CONFIG

@@ -53,7 +53,16 @@ def test_forecast_then_score(place: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_target_is_model_and_training_with_its_own_overrides(place: Path) -> None:
     loaded = params.load(forecast_loss.Sections)
-    model = ModelConfig(context_length=256, num_layers=3, d_model=96, num_heads=4, norm_placement="pre", dropout=0.0)
+    model = ModelConfig(
+        context_length=256,
+        num_layers=3,
+        d_model=96,
+        num_heads=4,
+        norm_placement="pre",
+        attention_pattern="dense",
+        band_tokens=None,
+        dropout=0.0,
+    )
     changed = loaded.model_copy(update={"model": model})
     config = TransformerConfig(**model.model_dump(), vocab_size=loaded.tokenization.vocab_size)
     assert forecast_loss.target_flops(changed) == train_flops(config, loaded.training.tokens_seen)
