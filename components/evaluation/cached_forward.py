@@ -9,11 +9,14 @@ the blocks of ``transformer.model.GPT`` and equals ``GPT.hidden`` (tests/numeric
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.transformer.attention import CausalSelfAttention
+from components.transformer.block import Block
 from components.transformer.model import GPT
 
 
@@ -48,9 +51,7 @@ def extend(model: GPT, past: Past, tokens: tuple[int, ...]) -> Past:
     return Past(tuple(layers), torch.cat([past.hidden_PD, hidden_BTD[0]]))
 
 
-def forward(
-    model: GPT, tokens_BT: Tensor, depths_BT: Tensor, reads_BTS: Tensor, past: Past
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+def forward(model: GPT, tokens_BT: Tensor, depths_BT: Tensor, reads_BTS: Tensor, past: Past) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Last hidden states [B, T, D], and the keys and values [B, H, S, K] of each layer with the past in front.
 
     Args:
@@ -64,7 +65,8 @@ def forward(
     away_BTS = depths_BT[:, :, None] - torch.cat([past_depths_BP, depths_BT], dim=1)[:, None]
     x_BTD = model.token_embedding(tokens_BT) + model.position_embedding(depths_BT)
     layers = []
-    for block, (past_k, past_v) in zip(model.blocks, past.layers, strict=True):
+    for module, (past_k, past_v) in zip(model.blocks, past.layers, strict=True):
+        block = cast(Block, module)
         attend = _Attend(block.attention, past_k, past_v, reads_BTS, away_BTS)
         x_BTD = _add(block.norm_placement, x_BTD, attend, block.attention_norm)
         x_BTD = _add(block.norm_placement, x_BTD, block.feed_forward, block.feed_forward_norm)
@@ -75,7 +77,7 @@ def forward(
 class _Attend:
     """Attention of one layer over past and row; afterwards ``keys_values`` holds both together."""
 
-    def __init__(self, attention: nn.Module, past_k: Tensor, past_v: Tensor, reads_BTS: Tensor, away_BTS: Tensor) -> None:
+    def __init__(self, attention: CausalSelfAttention, past_k: Tensor, past_v: Tensor, reads_BTS: Tensor, away_BTS: Tensor) -> None:
         self.attention, self.past_k, self.past_v = attention, past_k, past_v
         # A locally banded layer reads the last ``band_tokens`` positions of a text only (GPT-3 section 2.1).
         band = getattr(attention, "band_tokens", None)

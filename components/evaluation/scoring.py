@@ -3,7 +3,8 @@
 A score depends neither on the batch nor on how many answers are scored at once, but for rounding (below 1e-5 nats in fp32).
 """
 
-# Shapes: N requests, B rows, T tokens of a row, P of the trunk, S = P + T, D d_model, V vocab_size, Q places the head runs on, A answer tokens.
+# Shapes: N requests, B rows, T tokens of a row, P of the trunk, S = P + T, D d_model, V vocab_size, A answer tokens,
+# Q places that the head runs on.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor
 from components.errors import InputError
 from components.evaluation.cached_forward import Past, extend, forward, no_past
 from components.evaluation.config import Normalization
-from components.evaluation.prefix_tree import Grove, PrefixTree, Row, batched
+from components.evaluation.prefix_tree import ROW_TOKENS, Grove, PrefixTree, Row, batched
 from components.transformer.model import GPT
 
 HEAD_PLACES = 256  # at once; bounds memory to so many rows of logits
@@ -46,7 +47,7 @@ class Scores:
 
 @torch.inference_mode()
 def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: int) -> Scores:
-    """Score all requests; ``batch_sequences`` times the context length tokens are read at once, or one row of a question and its answers.
+    """Score all requests; ``batch_sequences`` rows of 128 tokens are read at once, fewer where rows are longer.
 
     Raises:
         InputError: a request has no context, no continuation or does not fit the context length.
@@ -58,7 +59,7 @@ def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: in
         askers.setdefault(request.read, []).append(number)
     tree = PrefixTree(sorted(askers))
     scores = Scores(np.zeros(len(requests)), np.ones(len(requests), np.bool_))
-    max_tokens = batch_sequences * model.config.context_length
+    max_tokens = batch_sequences * ROW_TOKENS
     for rows, hidden_BSD in _hidden_states(model, tree, tree.grove(), no_past(model), max_tokens):
         _Head(model, scores).run(_wanted(rows, tree, askers, requests), hidden_BSD)
     if np.isnan(scores.log_likelihoods).any():
@@ -68,9 +69,13 @@ def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: in
 
 def _check(request: Request, context_length: int) -> None:
     if not request.context or not request.continuation:
-        raise InputError(f"a text to score is empty (context of {len(request.context)}, continuation of {len(request.continuation)} tokens)")
+        raise InputError(
+            f"a text to score is empty (context of {len(request.context)}, continuation of {len(request.continuation)} tokens)"
+        )
     if len(request.read) > context_length:
-        raise InputError(f"a text of {len(request.read) + 1} tokens does not fit the context of {context_length}; cut it before it is scored")
+        raise InputError(
+            f"a text of {len(request.read) + 1} tokens does not fit the context of {context_length}; cut it before it is scored"
+        )
 
 
 def _hidden_states(model: GPT, tree: PrefixTree, grove: Grove, past: Past, max_tokens: int) -> Iterator[tuple[list[Row], Tensor]]:
@@ -97,8 +102,8 @@ def _read(model: GPT, rows: Sequence[Row], past: Past) -> Tensor:
         tokens_BT[number, :length], depths_BT[number, :length] = row.tokens, row.depths
         reads_BTS[number, :length, : past.length + length] = row.reads()
         reads_BTS[number, length:, 0] = True
-    arrays = (torch.from_numpy(array).to(past.hidden_PD.device) for array in (tokens_BT, depths_BT, reads_BTS))
-    return forward(model, *arrays, past)[0]
+    tokens, depths, reads = (torch.from_numpy(array).to(past.hidden_PD.device) for array in (tokens_BT, depths_BT, reads_BTS))
+    return forward(model, tokens, depths, reads, past)[0]
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,9 @@ def leaves(tree: PrefixTree, grove: Grove) -> list[tuple[int, ...]]:
     return found + [leaf for deeper in grove.groves for leaf in leaves(tree, deeper)]
 
 
-@given(st.sets(st.lists(st.integers(0, 2), min_size=1, max_size=14).map(tuple), min_size=1, max_size=40), st.integers(1, 12), st.integers(1, 6))
+@given(
+    st.sets(st.lists(st.integers(0, 2), min_size=1, max_size=14).map(tuple), min_size=1, max_size=40), st.integers(1, 12), st.integers(1, 6)
+)
 def test_every_sequence_is_laid_out_once_and_reads_itself_alone(sequences: set[tuple[int, ...]], row_tokens: int, min_trunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefix_tree, "ROW_TOKENS", row_tokens)
