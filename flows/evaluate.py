@@ -101,8 +101,8 @@ def _measure(
     examiner: "Examiner", task: TaskFile, folder: Path, config: ProtocolConfig, documents: Sequence[str] | None
 ) -> tuple[list["Outcome"], dict[str, Any]]:
     from components.evaluation.contamination import clean_against_all, find_overlap
-    from components.evaluation.task_data import load_task
     from components.evaluation.report import score_of, summary
+    from components.evaluation.task_data import load_task
 
     data = load_task(task, folder, config)
     outcomes = examiner.examine(task, data.test, data.train)

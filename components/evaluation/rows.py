@@ -1,6 +1,7 @@
 """Rows of a data set -> questions in words, by the templates of a task file."""
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -118,11 +119,10 @@ def _evaluated(task: TaskFile, key: str, place: Place, work: Callable[[], Any]) 
 @functools.cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    environment.filters["regex_replace"] = _regex_replace
+    environment.filters["without_brackets"] = _without_brackets
     return environment
 
 
-def _regex_replace(text: str, pattern: str, replacement: str) -> str:
-    import re
-
-    return re.sub(pattern, replacement, text)
+def _without_brackets(text: str) -> str:
+    """HellaSwag's marks of WikiHow, such as [step]."""
+    return re.sub(r"\[.*?\]", "", text)
