@@ -43,7 +43,7 @@ def load(sections: type[S], apply: Sequence[str] = (), path: Path = PARAMS_FILE)
     try:
         return sections.model_validate(wanted)
     except ValidationError as error:
-        raise InputError("; ".join(f"{path}: {_describe(e)}" for e in error.errors())) from None
+        raise InputError("; ".join(f"{path}: {describe(e)}" for e in error.errors())) from None
 
 
 def read_yaml(path: Path = PARAMS_FILE) -> dict[str, Any]:
@@ -95,7 +95,8 @@ def _with_overrides(values: Mapping[str, Any], place: str, path: Path) -> dict[s
     return changed
 
 
-def _describe(error: ErrorDetails) -> str:
+def describe(error: ErrorDetails) -> str:
+    """One mistake of a checked file, in words that name the key."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
         return f"{key} is missing; add it"

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.curation.config import CurationConfig, MixtureConfig
 from components.errors import InputError
-from components.evaluation.config import EvaluationConfig
+from components.evaluation.config import EvaluationConfig, ProtocolConfig
 from components.finetuning.config import FinetuningConfig
 from components.scaling.config import ExtrapolationConfig, LadderConfig
 from components.sources.config import SourceConfig
@@ -38,6 +38,7 @@ class Params(params.Sections):
     tasks: TasksConfig
     finetuning: FinetuningConfig
     evaluation: EvaluationConfig
+    protocol: ProtocolConfig
     extrapolation: ExtrapolationConfig
     studies: dict[str, StudyConfig]
 

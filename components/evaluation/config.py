@@ -27,7 +27,7 @@ class EvaluationConfig(Frozen):
     seed: int
     """Draws the test items and the demonstrations, each by a hash of (seed, task, item)."""
     batch_sequences: int = Field(ge=1)
-    """Sequences per forward pass; changes no score but for the last bits of its log-probabilities. 4 to 16 are fastest on a CPU."""
+    """Rows of 128 tokens per forward pass; changes no score but in its last bits. 4 to 16 are fastest on a CPU."""
     shots: list[NonNegativeInt] = Field(min_length=1)
     """Numbers K of demonstrations in a prompt (GPT-3: 0, 1, and 10 to 100 as the context allows)."""
     items_per_task: int = Field(ge=1)
@@ -44,3 +44,34 @@ class EvaluationConfig(Frozen):
     """Of the LZMA baseline; 9 is what ``xz -9`` does, with up to 674 MiB of memory."""
     ngram_discount: float = Field(gt=0, lt=1)
     """Count taken off every seen unigram and bigram and given to the shorter history (Kneser and Ney 1995; 0.75 is usual)."""
+
+
+class ProtocolConfig(Frozen):
+    """How a checkpoint is measured on task files (``python -m flows.evaluate``)."""
+
+    seed: int
+    """Draws the demonstrations and the bootstrap."""
+    batch_sequences: int = Field(ge=1)
+    """Rows of 128 tokens per forward pass; no result depends on it but for rounding."""
+    begin_with_end_of_text: bool
+    """Put ``<|endoftext|>``, with which every training document begins, before every prompt; lm-evaluation-harness does not for GPT-2."""
+    max_items: int = Field(ge=1)
+    """Test items of a task, at most, chosen by hash."""
+    max_answer_tokens: int = Field(ge=1)
+    """Of a free answer; longer ones are cut there."""
+    length_penalty: float = Field(ge=0)
+    """alpha of ((5 + length) / 6)^alpha, which divides the log-probability of a beam (Wu 2016, equation 14; GPT-3 section 2.4: 0.6)."""
+    stop_word_beams: int = Field(ge=1)
+    """Words tried before the stop-word filter gives up."""
+    confidence: float = Field(gt=0, lt=1)
+    """Of every interval."""
+    bootstrap_samples: int = Field(ge=1)
+    """Resamplings of the items, for intervals that have no exact form, and for paired tests."""
+    calibration_bins: int = Field(ge=1)
+    """Of equal width, for the expected calibration error (Guo 2017, section 2)."""
+    contamination_min_words: int = Field(ge=1)
+    """Least N of the overlap (GPT-3 appendix C: 8)."""
+    contamination_max_words: int = Field(ge=1)
+    """Largest N (13)."""
+    contamination_percentile: float = Field(gt=0, lt=100)
+    """Of the items' lengths in words: N before it is clamped (5)."""

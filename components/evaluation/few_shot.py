@@ -12,7 +12,7 @@ from components.evaluation.config import EvaluationConfig
 from components.evaluation.free_form import greedy_matches
 from components.evaluation.intervals import clopper_pearson
 from components.evaluation.prompts import DESCRIPTIONS, Demonstrations, Question, ask, draw_questions
-from components.evaluation.scoring import Continuation, continuation_logprobs, normalized
+from components.evaluation.scoring import Request, log_likelihoods, normalized
 from components.tasks.items import LabelledTask, shortened
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.model import GPT
@@ -134,10 +134,8 @@ class _Exam:
 
     def _logprobs(self, prompts: Sequence[tuple[int, ...]], questions: Sequence[Question]) -> list[np.ndarray]:
         """For each question, log P of each of its answers."""
-        continuations = [
-            Continuation(prompt, self.encode(answer))
-            for prompt, question in zip(prompts, questions, strict=True)
-            for answer in question.answers
+        requests = [
+            Request(prompt, self.encode(answer)) for prompt, question in zip(prompts, questions, strict=True) for answer in question.answers
         ]
-        logprobs = continuation_logprobs(self.model, continuations, self.config.batch_sequences)
+        logprobs = log_likelihoods(self.model, requests, self.config.batch_sequences).log_likelihoods
         return np.split(logprobs, np.cumsum([len(question.answers) for question in questions])[:-1])

@@ -8,9 +8,11 @@ for good is not decoded to its end.
 
 # Shapes: T positions, D d_model, V vocab_size.
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from components.evaluation.scoring import hidden_states
+import torch
+from torch import Tensor
+
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.model import GPT
 
@@ -73,3 +75,15 @@ def _judge(answer: _Answer, tokenizer: BytePairTokenizer, max_answer_tokens: int
         answer.matches = text.strip() == answer.target
     elif not answer.target.startswith(text.strip().rstrip("\ufffd")):  # the last character may be half decoded
         answer.matches = False
+
+
+def hidden_states(model: GPT, inputs: Sequence[tuple[int, ...]], batch_sequences: int) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """Last hidden states [T, D] of each input; batches hold inputs of like length, so the order is not that of ``inputs``."""
+    device = model.token_embedding.weight.device
+    ordered = sorted(inputs, key=len)
+    for first in range(0, len(ordered), batch_sequences):
+        batch = ordered[first : first + batch_sequences]
+        longest = len(batch[-1])
+        tokens_BT = torch.tensor([tokens + (0,) * (longest - len(tokens)) for tokens in batch], device=device)
+        hidden_BTD = model.hidden(tokens_BT)
+        yield from ((tokens, hidden_TD[: len(tokens)]) for tokens, hidden_TD in zip(batch, hidden_BTD, strict=True))

@@ -1,11 +1,10 @@
-"""Log-likelihood of given continuations.
+"""Log-likelihood of given continuations: each shared beginning is read once, and the head runs on answer tokens alone.
 
-Inputs are padded on the right only, and a causal model reads nothing to its right, so a score does not depend on its
-batch but for rounding. A continuation whose input is the beginning of another's needs no forward pass of its own: all
-one-token answers to a prompt share a single one.
+A score depends neither on the batch nor on how many answers are scored at once, but for rounding (below 1e-5 nats in fp32).
 """
 
-# Shapes: B sequences of a batch, T positions, D d_model, A answer tokens, V vocab_size.
+# Shapes: N requests, B rows, T tokens of a row, P of the trunk, S = P + T, D d_model, V vocab_size, A answer tokens,
+# Q places that the head runs on.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,62 +13,144 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.errors import InputError
+from components.evaluation.cached_forward import Past, extend, forward, no_past
 from components.evaluation.config import Normalization
+from components.evaluation.prefix_tree import ROW_TOKENS, Grove, PrefixTree, Row, batched
 from components.transformer.model import GPT
+
+HEAD_PLACES = 256  # at once; bounds memory to so many rows of logits
 
 
 @dataclass(frozen=True)
-class Continuation:
-    """Token ids of a prompt (at least one) and of the answer after it (at least one)."""
+class Request:
+    """Token ids of a context (at least one) and of the continuation after it (at least one)."""
 
-    prompt: tuple[int, ...]
-    answer: tuple[int, ...]
+    context: tuple[int, ...]
+    continuation: tuple[int, ...]
 
     @property
     def read(self) -> tuple[int, ...]:
-        """What the model must read to predict every answer token."""
-        return self.prompt + self.answer[:-1]
+        """What the model must read to predict every token of the continuation."""
+        return self.context + self.continuation[:-1]
 
 
-def continuation_logprobs(model: GPT, continuations: Sequence[Continuation], batch_sequences: int) -> np.ndarray:
-    """log P(answer | prompt) [nats] of each, float64, summed over the answer's tokens. The head runs on these alone.
+@dataclass(frozen=True)
+class Scores:
+    """By request."""
 
-    Inputs must fit the context length.
+    log_likelihoods: np.ndarray
+    """log P(continuation | context) [nats], float64 N."""
+    greedy: np.ndarray
+    """Whether each token of the continuation is the likeliest one at its place, bool N."""
+
+
+@torch.inference_mode()
+def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: int) -> Scores:
+    """Score all requests; ``batch_sequences`` rows of 128 tokens are read at once, fewer where rows are longer.
+
+    Raises:
+        InputError: a request has no context, no continuation or does not fit the context length.
     """
-    waiting = _by_covering_input([continuation.read for continuation in continuations])
-    logprobs = np.empty(len(continuations))
-    for read, hidden_TD in hidden_states(model, list(waiting), batch_sequences):
-        for number in waiting[read]:
-            prompt, answer = continuations[number].prompt, continuations[number].answer
-            answer_A = torch.tensor(answer, device=hidden_TD.device)
-            logits_AV = model.logits(hidden_TD[len(prompt) - 1 : len(prompt) - 1 + len(answer)])
-            logprobs_A = logits_AV.log_softmax(-1).gather(1, answer_A[:, None])
-            logprobs[number] = float(logprobs_A.double().sum())
-    return logprobs
+    for request in requests:
+        _check(request, model.config.context_length)
+    askers: dict[tuple[int, ...], list[int]] = {}
+    for number, request in enumerate(requests):
+        askers.setdefault(request.read, []).append(number)
+    tree = PrefixTree(sorted(askers))
+    scores = Scores(np.zeros(len(requests)), np.ones(len(requests), np.bool_))
+    max_tokens = batch_sequences * ROW_TOKENS
+    for rows, hidden_BSD in _hidden_states(model, tree, tree.grove(), no_past(model), max_tokens):
+        _Head(model, scores).run(_wanted(rows, tree, askers, requests), hidden_BSD)
+    if np.isnan(scores.log_likelihoods).any():
+        raise InputError("the model gives NaN log-likelihoods; its weights are damaged or its training diverged")
+    return scores
 
 
-def hidden_states(model: GPT, inputs: Sequence[tuple[int, ...]], batch_sequences: int) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """Last hidden states [T, D] of each input; batches hold inputs of like length, so the order is not that of ``inputs``."""
-    device = model.token_embedding.weight.device
-    ordered = sorted(inputs, key=len)
-    for first in range(0, len(ordered), batch_sequences):
-        batch = ordered[first : first + batch_sequences]
-        longest = len(batch[-1])
-        tokens_BT = torch.tensor([tokens + (0,) * (longest - len(tokens)) for tokens in batch], device=device)
-        hidden_BTD = model.hidden(tokens_BT)
-        yield from ((tokens, hidden_TD[: len(tokens)]) for tokens, hidden_TD in zip(batch, hidden_BTD, strict=True))
+def _check(request: Request, context_length: int) -> None:
+    if not request.context or not request.continuation:
+        raise InputError(
+            f"a text to score is empty (context of {len(request.context)}, continuation of {len(request.continuation)} tokens)"
+        )
+    if len(request.read) > context_length:
+        raise InputError(
+            f"a text of {len(request.read) + 1} tokens does not fit the context of {context_length}; cut it before it is scored"
+        )
 
 
-def _by_covering_input(inputs: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:
-    """Inputs that begin no other input -> numbers of the inputs that begin them, themselves included."""
-    numbers: dict[tuple[int, ...], list[int]] = {}
-    covering: tuple[int, ...] = ()
-    # In descending order an input comes right after the longer ones that it begins.
-    for number in sorted(range(len(inputs)), key=lambda number: inputs[number], reverse=True):
-        if covering[: len(inputs[number])] != inputs[number]:
-            covering = inputs[number]
-        numbers.setdefault(covering, []).append(number)
-    return numbers
+def _hidden_states(model: GPT, tree: PrefixTree, grove: Grove, past: Past, max_tokens: int) -> Iterator[tuple[list[Row], Tensor]]:
+    """Batches of rows and the last hidden states [B, S, D] of their trunk and tokens."""
+    rows = [tree.row(part, grove.trunk) for part in grove.rows]
+    for batch in batched(rows, max_tokens):
+        hidden_BTD = _read(model, batch, past)
+        yield batch, torch.cat([past.hidden_PD.expand(len(batch), -1, -1), hidden_BTD], dim=1)
+    for deeper in grove.groves:
+        first = deeper
+        while not first.rows:
+            first = first.groves[0]
+        trunk = tree.sequences[first.rows[0].start][grove.trunk : deeper.trunk]
+        yield from _hidden_states(model, tree, deeper, extend(model, past, trunk), max_tokens)
+
+
+def _read(model: GPT, rows: Sequence[Row], past: Past) -> Tensor:
+    """One forward pass. Padding reads the first place, and nothing reads padding."""
+    longest = max(1, *(len(row.tokens) for row in rows))
+    tokens_BT, depths_BT = np.zeros((2, len(rows), longest), np.int64)
+    reads_BTS = np.zeros((len(rows), longest, past.length + longest), np.bool_)
+    for number, row in enumerate(rows):
+        length = len(row.tokens)
+        tokens_BT[number, :length], depths_BT[number, :length] = row.tokens, row.depths
+        reads_BTS[number, :length, : past.length + length] = row.reads()
+        reads_BTS[number, length:, 0] = True
+    tokens, depths, reads = (torch.from_numpy(array).to(past.hidden_PD.device) for array in (tokens_BT, depths_BT, reads_BTS))
+    return forward(model, tokens, depths, reads, past)[0]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One answer token: the row and place that predict it."""
+
+    row: int
+    place: int
+    token: int
+    request: int
+
+
+def _wanted(rows: Sequence[Row], tree: PrefixTree, askers: dict[tuple[int, ...], list[int]], requests: Sequence[Request]) -> list[_Wanted]:
+    wanted = []
+    for number, row in enumerate(rows):
+        for sequence, path in zip(row.part, row.paths, strict=True):
+            for asker in askers[tree.sequences[sequence]]:
+                answer = requests[asker].continuation
+                wanted += [_Wanted(number, int(place), token, asker) for place, token in zip(path[-len(answer) :], answer, strict=True)]
+    return sorted(wanted, key=lambda one: (one.row, one.place))
+
+
+class _Head:
+    """The output layer, run once on each place that predicts an answer token."""
+
+    def __init__(self, model: GPT, scores: Scores) -> None:
+        self.model, self.scores = model, scores
+
+    def run(self, wanted: Sequence[_Wanted], hidden_BSD: Tensor) -> None:
+        """Add the answer tokens of one batch to the scores."""
+        places = list(dict.fromkeys((one.row, one.place) for one in wanted))
+        number_of = {place: number for number, place in enumerate(places)}
+        numbers = np.array([number_of[one.row, one.place] for one in wanted])
+        for first in range(0, len(places), HEAD_PLACES):
+            rows, columns = zip(*places[first : first + HEAD_PLACES], strict=True)
+            start, stop = np.searchsorted(numbers, [first, first + HEAD_PLACES])
+            self._add(wanted[start:stop], numbers[start:stop] - first, hidden_BSD[list(rows), list(columns)])
+
+    def _add(self, wanted: Sequence[_Wanted], numbers: np.ndarray, hidden_QD: Tensor) -> None:
+        logits_QV = self.model.logits(hidden_QD)
+        place_A = torch.from_numpy(numbers).to(logits_QV.device)
+        token_A = torch.tensor([one.token for one in wanted], device=logits_QV.device)
+        logprob_A = logits_QV[place_A, token_A].double() - logits_QV.logsumexp(-1).double()[place_A]
+        greedy_A = (logits_QV.argmax(-1)[place_A] == token_A).cpu().numpy()
+        asker_A = np.array([one.request for one in wanted])
+        np.add.at(self.scores.log_likelihoods, asker_A, logprob_A.cpu().numpy())
+        np.logical_and.at(self.scores.greedy, asker_A, greedy_A)
 
 
 def normalized(logprob: float, answer: str, num_tokens: int, unconditional: float, normalization: Normalization) -> float:

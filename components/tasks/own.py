@@ -63,7 +63,7 @@ def _check_columns(name: str, config: OwnTaskConfig) -> None:
 
 def _values(path: Path, config: OwnTaskConfig) -> list[ValuesAt]:
     found = []
-    for line, row in _rows(path):
+    for line, row in read_rows(path):
         place = f"{path}: line {line}"
         found.append((place, {field: _field(row, column, place, config) for field, column in config.columns.items()}))
     return found
@@ -88,11 +88,12 @@ def _cell(row: Row, column: str, place: str, config: OwnTaskConfig) -> str:
     return cut(value, config.max_chars)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Row]]:
+def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """Line number and fields of each row of a CSV, TSV or JSONL file; a damaged one is an InputError that names the line."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); mend the path in tasks.own of params.yaml") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); mend the path of the task") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise InputError(f"{path}: line {line}: not UTF-8; save the file as UTF-8") from None

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from components.evaluation import scoring
 from components.evaluation.free_form import greedy_matches
-from components.evaluation.scoring import Continuation, continuation_logprobs, normalized
+from components.evaluation.scoring import Request, log_likelihoods, normalized
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
@@ -52,47 +51,37 @@ def model(tokenizer: BytePairTokenizer) -> GPT:
     return model
 
 
-def naive_logprob(model: GPT, continuation: Continuation) -> float:
-    tokens = continuation.prompt + continuation.answer
+def naive_logprob(model: GPT, request: Request) -> float:
+    tokens = request.context + request.continuation
     logprobs_TV = model(torch.tensor([tokens[:-1]]))[0].double().log_softmax(-1)
-    first = len(continuation.prompt)
+    first = len(request.context)
     return sum(float(logprobs_TV[place - 1, tokens[place]]) for place in range(first, len(tokens)))
 
 
-def drawn_continuations(vocab_size: int) -> list[Continuation]:
+def drawn_requests(vocab_size: int) -> list[Request]:
     """Prompts of many lengths up to the context, answers of one to five tokens; several answers begin one another."""
     draw = random.Random(0)
-    continuations = []
+    requests = []
     for length in [1, 2, 7, 12, 19, 20]:
         prompt = tuple(draw.randrange(vocab_size) for _ in range(length))
         answer = tuple(draw.randrange(vocab_size) for _ in range(5))
-        continuations += [Continuation(prompt, answer[:size]) for size in (1, 2, 5)]
-        continuations += [Continuation(prompt, (token,)) for token in range(3)]
-        continuations.append(Continuation(prompt, (answer[0], 5, 6)))
-    draw.shuffle(continuations)
-    return continuations
+        requests += [Request(prompt, answer[:size]) for size in (1, 2, 5)]
+        requests += [Request(prompt, (token,)) for token in range(3)]
+        requests.append(Request(prompt, (answer[0], 5, 6)))
+    draw.shuffle(requests)
+    return requests
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("batch_sequences", [1, 2, 5, 1000])
 @pytest.mark.parametrize("at_once", [1, 4, 42])
 def test_scores_equal_the_naive_ones_whatever_is_batched(model: GPT, batch_sequences: int, at_once: int) -> None:
-    continuations = drawn_continuations(model.config.vocab_size)
-    groups = [continuations[first : first + at_once] for first in range(0, len(continuations), at_once)]
-    scores = np.concatenate([continuation_logprobs(model, group, batch_sequences) for group in groups])
-    expected = [naive_logprob(model, continuation) for continuation in continuations]
+    requests = drawn_requests(model.config.vocab_size)
+    groups = [requests[first : first + at_once] for first in range(0, len(requests), at_once)]
+    scores = np.concatenate([log_likelihoods(model, group, batch_sequences).log_likelihoods for group in groups])
+    expected = [naive_logprob(model, request) for request in requests]
     assert np.abs(scores - expected).max() <= 1e-5
     assert np.ptp(expected) > 10  # the scores do differ
-
-
-@torch.inference_mode()
-def test_answers_that_begin_one_another_share_a_pass(model: GPT, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = []
-    states = scoring.hidden_states
-    monkeypatch.setattr(scoring, "hidden_states", lambda model, inputs, size: read.extend(inputs) or states(model, inputs, size))
-    answers = [(1,), (2,), (3,), (1, 2), (1, 2, 3), (2, 9)]
-    continuation_logprobs(model, [Continuation((7, 8), answer) for answer in answers], 8)
-    assert sorted(read) == [(7, 8, 1, 2), (7, 8, 2)]
 
 
 def test_normalizations() -> None:

@@ -1,0 +1,103 @@
+"""A forward pass over rows in which tokens of several texts lie side by side, after a beginning that was read before.
+
+Each token reads its own ancestors only: what is cached of the shared beginning, and those of its row that the mask names.
+So a text scores as it would alone, but for rounding, whatever else is in its row or batch. No parameters of its own: it walks
+the blocks of ``transformer.model.GPT`` and equals ``GPT.hidden`` (tests/numerics/test_evaluation_cached_forward.py).
+"""
+
+# Shapes: B rows, T tokens of a row, P tokens of the cached beginning, S = P + T, D d_model, H heads, K width of a head (D = H K).
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.transformer.attention import CausalSelfAttention
+from components.transformer.block import Block
+from components.transformer.model import GPT
+
+
+@dataclass(frozen=True)
+class Past:
+    """What later tokens need of P tokens that were read already, those at depths 0 to P - 1."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    """Keys and values of each layer, each [1, H, P, K]."""
+    hidden_PD: Tensor
+    """Last hidden states."""
+
+    @property
+    def length(self) -> int:
+        """P."""
+        return len(self.hidden_PD)
+
+
+def no_past(model: GPT) -> Past:
+    """Nothing was read yet."""
+    weight = model.token_embedding.weight
+    empty = weight.new_empty(1, model.config.num_heads, 0, model.config.d_model // model.config.num_heads)
+    return Past(((empty, empty),) * model.config.num_layers, weight.new_empty(0, model.config.d_model))
+
+
+def extend(model: GPT, past: Past, tokens: tuple[int, ...]) -> Past:
+    """Read ``tokens`` after ``past``, one text that goes on."""
+    device = model.token_embedding.weight.device
+    depths_T = torch.arange(past.length, past.length + len(tokens), device=device)
+    reads_TS = torch.arange(past.length + len(tokens), device=device) <= depths_T[:, None]
+    hidden_BTD, layers = forward(model, torch.tensor([tokens], device=device), depths_T[None], reads_TS[None], past)
+    return Past(tuple(layers), torch.cat([past.hidden_PD, hidden_BTD[0]]))
+
+
+def forward(model: GPT, tokens_BT: Tensor, depths_BT: Tensor, reads_BTS: Tensor, past: Past) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Last hidden states [B, T, D], and the keys and values [B, H, S, K] of each layer with the past in front.
+
+    Args:
+        depths_BT: how many tokens of its own text stand before each token: its position.
+        reads_BTS: bool, which keys each token reads; at least one each.
+    """
+    if model.training:
+        raise RuntimeError("a model in training mode drops out at random; call eval() before scoring")
+    batch = len(tokens_BT)
+    past_depths_BP = torch.arange(past.length, device=tokens_BT.device).expand(batch, -1)
+    away_BTS = depths_BT[:, :, None] - torch.cat([past_depths_BP, depths_BT], dim=1)[:, None]
+    x_BTD = model.token_embedding(tokens_BT) + model.position_embedding(depths_BT)
+    layers = []
+    for module, (past_k, past_v) in zip(model.blocks, past.layers, strict=True):
+        block = cast(Block, module)
+        attend = _Attend(block.attention, past_k, past_v, reads_BTS, away_BTS)
+        x_BTD = _add(block.norm_placement, x_BTD, attend, block.attention_norm)
+        x_BTD = _add(block.norm_placement, x_BTD, block.feed_forward, block.feed_forward_norm)
+        layers.append(attend.keys_values)
+    return model.final_norm(x_BTD), layers
+
+
+class _Attend:
+    """Attention of one layer over past and row; afterwards ``keys_values`` holds both together."""
+
+    def __init__(self, attention: CausalSelfAttention, past_k: Tensor, past_v: Tensor, reads_BTS: Tensor, away_BTS: Tensor) -> None:
+        self.attention, self.past_k, self.past_v = attention, past_k, past_v
+        # A locally banded layer reads the last ``band_tokens`` positions of a text only (GPT-3 section 2.1).
+        band = getattr(attention, "band_tokens", None)
+        self.reads_B1TS = (reads_BTS if band is None else reads_BTS & (away_BTS < band))[:, None]
+        self.keys_values = (past_k, past_v)
+
+    def __call__(self, x_BTD: Tensor) -> Tensor:
+        batch, length, width = x_BTD.shape
+        heads = self.past_k.shape[1]
+        parts = self.attention.query_key_value(x_BTD).view(batch, length, 3, heads, width // heads)
+        q_BHTK, k_BHTK, v_BHTK = parts.permute(2, 0, 3, 1, 4).unbind(0)
+        k_BHSK = torch.cat([self.past_k.expand(batch, -1, -1, -1), k_BHTK], dim=2)
+        v_BHSK = torch.cat([self.past_v.expand(batch, -1, -1, -1), v_BHTK], dim=2)
+        self.keys_values = (k_BHSK, v_BHSK)
+        y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=self.reads_B1TS)
+        projected: Tensor = self.attention.projection(y_BHTK.transpose(1, 2).reshape(batch, length, width))
+        return projected
+
+
+def _add(norm_placement: str, x_BTD: Tensor, branch: Callable[[Tensor], Tensor], norm: nn.Module) -> Tensor:
+    """``transformer.block.Block`` without dropout."""
+    added: Tensor = norm(x_BTD + branch(x_BTD)) if norm_placement == "post" else x_BTD + branch(norm(x_BTD))
+    return added

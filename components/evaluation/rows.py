@@ -1,0 +1,128 @@
+"""Rows of a data set -> questions in words, by the templates of a task file."""
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from components.errors import InputError
+from components.evaluation.prompts import Question
+from components.evaluation.task_file import TaskFile
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row and where it stands, for messages."""
+
+    where: str
+    row: Row
+
+
+@dataclass(frozen=True)
+class Posed:
+    """One item in words: candidate k is ``contexts[k] + continuations[k]``; without candidates there is one of each."""
+
+    where: str
+    contexts: tuple[str, ...]
+    continuations: tuple[str, ...]
+    right: int
+    """Number of the right candidate."""
+    accepted: tuple[str, ...]
+    """Free answers that count as right."""
+    separator: str
+    answer_context: str
+
+    @property
+    def question(self) -> Question:
+        """The right candidate, as a demonstration and as what draws its own demonstrations."""
+        return Question(self.separator, self.contexts[self.right], (self.continuations[self.right],), 0, self.answer_context)
+
+
+def pose(task: TaskFile, place: Place) -> Posed:
+    """The item in words.
+
+    Raises:
+        InputError: names the row: a missing column, an empty text, an answer that is no number of a choice.
+    """
+    shared = {"where": place.where, "separator": task.separator, "answer_context": task.answer_context}
+    if task.kind == "multiple_choice":
+        choices = _texts(task, "choices", place)
+        right = _label(task, place, len(choices))
+        contexts, continuations = (
+            tuple(_text(task, key, place, choice=choice) for choice in choices) for key in ("context", "continuation")
+        )
+        return Posed(contexts=contexts, continuations=continuations, right=right, accepted=(), **shared)
+    if task.kind == "text":
+        return Posed(contexts=("",), continuations=(_text(task, "context", place),), right=0, accepted=(), **shared)
+    answers = _texts(task, "answers", place)
+    context, continuation = _text(task, "context", place), _text(task, "continuation", place, choice=answers[0])
+    return Posed(contexts=(context,), continuations=(continuation,), right=0, accepted=answers, **shared)
+
+
+def _text(task: TaskFile, key: str, place: Place, **more: str) -> str:
+    template = getattr(task, key)
+    text = _evaluated(task, key, place, lambda: _environment().from_string(template).render(**place.row, **more))
+    if not text.strip() and template:
+        raise InputError(f"{place.where}: {key} of task {task.name} is empty; fill the row in or take it out")
+    return str(text)
+
+
+def _texts(task: TaskFile, key: str, place: Place) -> tuple[str, ...]:
+    found = evaluate(task, key, getattr(task, key), place)
+    if not isinstance(found, Sequence) or isinstance(found, str) or not found:
+        raise InputError(f"{place.where}: {key} of task {task.name} must be a list of texts, got {str(found)[:60]!r}")
+    texts = tuple(str(one) for one in found)
+    if not all(one.strip() for one in texts):
+        raise InputError(f"{place.where}: {key} of task {task.name} holds an empty text; fill the row in or take it out")
+    return texts
+
+
+def _label(task: TaskFile, place: Place, choices: int) -> int:
+    found = evaluate(task, "label", task.label or "", place)
+    try:
+        label = int(found)
+    except (TypeError, ValueError):
+        label = -1
+    if not 0 <= label < choices or str(found).strip() not in (str(label), f"{label}.0", str(bool(label))):
+        raise InputError(
+            f"{place.where}: label of task {task.name} is {found!r}; it must be the number of the right choice, 0 to {choices - 1}"
+        )
+    return label
+
+
+def evaluate(task: TaskFile, key: str, expression: str, place: Place) -> Any:
+    """Value of one expression over the columns of a row."""
+
+    def value() -> Any:
+        return _environment().compile_expression(expression, undefined_to_none=False)(**place.row)
+
+    found = _evaluated(task, key, place, value)
+    if isinstance(found, StrictUndefined):
+        raise InputError(f"{place.where}: {key} of task {task.name} names a column that is not there; it has {', '.join(place.row)}")
+    return found
+
+
+def _evaluated(task: TaskFile, key: str, place: Place, work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{place.where}: {key} of task {task.name}: {reason}; it has {', '.join(place.row)}") from None
+
+
+@functools.cache
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment.filters["without_brackets"] = _without_brackets
+    return environment
+
+
+def _without_brackets(text: str) -> str:
+    """HellaSwag's marks of WikiHow, such as [step]."""
+    return re.sub(r"\[.*?\]", "", text)

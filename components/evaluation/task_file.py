@@ -1,0 +1,119 @@
+"""What a task file says: where its rows are, how a row is put in words, how an answer is chosen and measured.
+
+The file is YAML of a few lines (``tasks/README.md``). Templates and expressions are Jinja's, sandboxed, over the columns of one row.
+A key that is left out means that the task has no such thing; numbers that can change a score have no default.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from components.config import Frozen
+from components.evaluation.config import Normalization
+from components.tasks.config import Transformation
+
+Kind = Literal["multiple_choice", "completion", "answer", "text"]
+"""``multiple_choice``: the likeliest of the given continuations. Where the *context* holds the choice and the continuation does not,
+this is partial scoring (Winograd: Trinh and Le 2018; GPT-2 section 3.3, GPT-3 section 3.4); where the continuation goes on after the
+choice, it is P(candidate) P(rest of the sentence | candidate) (CBT: GPT-2 section 3.2).
+``completion``: is the one right continuation what greedy decoding says, and how likely is it (LAMBADA: GPT-2 section 3.3).
+``answer``: free text, greedy or by beam search, against the accepted answers (GPT-3 section 2.4).
+``text``: perplexity of the text itself, per unit of the original data set (GPT-2 section 3.1)."""
+Metric = Literal[
+    "accuracy", "matthews", "f1", "f1_macro", "pearson", "spearman", "exact_match", "token_f1", "bleu",
+    "per_word", "per_character", "per_byte", "bits_per_byte", "bits_per_character",
+]  # fmt: skip
+METRICS: dict[Kind, tuple[Metric, ...]] = {
+    "multiple_choice": ("accuracy", "matthews", "f1", "f1_macro"),
+    "completion": ("accuracy",),
+    "answer": ("exact_match", "token_f1", "bleu"),
+    "text": ("per_word", "per_character", "per_byte", "bits_per_byte", "bits_per_character"),
+}
+Detokenizer = Literal["none", "ptb", "wikitext"]
+
+
+class Files(Frozen):
+    """CSV, TSV or JSONL files, relative to the task file's folder."""
+
+    test: str
+    train: str | None = None
+    """Where demonstrations come from; None: from ``test``, never the item itself (GPT-3 section 2.4 of LAMBADA, Winograd)."""
+
+
+class Hub(Frozen):
+    """A data set of the Hugging Face Hub."""
+
+    path: str
+    name: str | None = None
+    revision: str | None = None
+    test: str
+    """Name of the split."""
+    train: str | None = None
+
+
+class FineTuning(Frozen):
+    """The same rows in one of GPT-1's four transformations (section 3.3)."""
+
+    transformation: Transformation
+    fields: dict[str, str]
+    """Field of the item (``tasks.items``) -> expression."""
+    metric: Literal["accuracy", "matthews", "f1", "pearson", "spearman"]
+
+
+class TaskFile(Frozen):
+    """One task."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    source: str
+    """Paper and section of the format, or where else it comes from."""
+    files: Files | None = None
+    hub: Hub | None = None
+    kind: Kind
+    context: str = ""
+    """Template of what stands before the answer; ``choice`` is the candidate."""
+    choices: str | None = None
+    """Expression: list of texts."""
+    label: str | None = None
+    """Expression: number of the right choice, from 0."""
+    continuation: str = " {{ choice }}"
+    """Template of a candidate, or of the right answer in a demonstration."""
+    answers: str | None = None
+    """Expression: list of accepted answers; the first one demonstrates."""
+    description: str = ""
+    """What stands before the first demonstration."""
+    separator: str = "\n\n"
+    """Between description, demonstrations and question (GPT-3 section 2.4: one or two newlines, as the task needs)."""
+    answer_context: str = ""
+    """For ``unconditional``: what the answer is compared after, such as "Answer:"."""
+    normalization: Normalization | None = None
+    shots: NonNegativeInt
+    """K demonstrations; fewer where they do not fit."""
+    metric: Metric
+    positive: NonNegativeInt | None = None
+    """For ``f1``: the class that counts."""
+    stop_words: bool = False
+    """For ``completion``: words that cannot end a sentence are no answer (GPT-2 section 3.3)."""
+    beams: int | None = Field(default=None, ge=1)
+    """For ``answer``: 1 is greedy (GPT-3: 4, with a length penalty of 0.6)."""
+    detokenizer: Detokenizer = "none"
+    """For ``text``: undoes the data set's tokenisation before the model reads it."""
+    finetuning: FineTuning | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.files is None) == (self.hub is None):
+            raise ValueError("name either files or hub")
+        needed = {
+            "multiple_choice": ("choices", "label", "normalization"),
+            "completion": ("answers",),
+            "answer": ("answers", "beams"),
+            "text": (),
+        }[self.kind]
+        for key in needed:
+            if getattr(self, key) is None:
+                raise ValueError(f"a task of kind {self.kind} needs {key}")
+        if self.metric not in METRICS[self.kind]:
+            raise ValueError(f"metric {self.metric} does not fit kind {self.kind}; choose {', '.join(METRICS[self.kind])}")
+        if self.metric == "f1" and self.positive is None:
+            raise ValueError("metric f1 needs positive, the number of the class that counts")
+        return self

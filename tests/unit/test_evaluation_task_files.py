@@ -1,0 +1,181 @@
+"""Task files: the shipped ones are right; a user's rows become questions; each kind of bad input is one line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import InputError
+from components.evaluation.config import ProtocolConfig
+from components.evaluation.rows import Place, pose
+from components.evaluation.task_data import labelled_task, load_task
+from components.evaluation.task_file import TaskFile
+from components.tasks.items import Classification
+from flows import params
+from flows.evaluate import main, read_task_file
+from flows.schema import check
+
+SHIPPED = sorted(Path("tasks").rglob("*.yaml"))
+PROTOCOL: ProtocolConfig = check().protocol
+CHOICE = {
+    "name": "own",
+    "source": "a test",
+    "files": {"test": "test.jsonl", "train": "train.jsonl"},
+    "kind": "multiple_choice",
+    "context": "{{ text }}\nfeeling:",
+    "choices": "['bad', 'good']",
+    "label": "stars",
+    "normalization": "sum",
+    "shots": 1,
+    "metric": "accuracy",
+}
+
+
+def task(**changes: Any) -> TaskFile:
+    return TaskFile.model_validate({**CHOICE, **changes})
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_files_are_right_and_named_after_their_task(path: Path) -> None:
+    assert read_task_file(path).name == path.stem
+
+
+def test_the_twelve_of_gpt1_have_their_transformations_and_metrics() -> None:
+    found = {path.stem: read_task_file(path).finetuning for path in SHIPPED if path.parent.name == "gpt1"}
+    kinds = {name: (part.transformation, part.metric) for name, part in found.items() if part}
+    assert len(kinds) == len(found) == 13  # MNLI has two test sets
+    assert kinds["cola"] == ("classification", "matthews")
+    assert kinds["sts_b"] == ("similarity", "pearson")
+    assert kinds["mrpc"] == kinds["qqp"] == ("similarity", "f1")
+    assert kinds["race"] == kinds["story_cloze"] == ("multiple_choice", "accuracy")
+    assert kinds["snli"] == kinds["scitail"] == ("entailment", "accuracy")
+
+
+def test_gpt3_s_numbers_of_demonstrations() -> None:
+    shots = {path.stem: read_task_file(path).shots for path in SHIPPED if path.parent.name == "gpt3"}
+    expected = {
+        "hellaswag": 20,
+        "lambada_fill_in_blank": 15,
+        "story_cloze": 70,
+        "triviaqa": 64,
+        "winograd": 7,
+        "piqa": 50,
+        "openbook_qa": 100,
+    }
+    assert {name: shots[name] for name in expected} == expected
+    assert {shots[name] for name in ("boolq", "cb", "copa", "rte", "wic", "wsc", "multirc", "record")} == {32}
+
+
+ROWS: list[tuple[str, dict[str, Any], tuple[str, ...], tuple[str, ...], int]] = [
+    ("gpt3/winograd", {"context_options": ["It ate as the cat", "It ate as the rat"], "continuation": "was fat.", "gold": 1},
+     ("It ate as the cat", "It ate as the rat"), (" was fat.", " was fat."), 1),
+    ("gpt2/cbt_cn", {"sentences": ["A.", "B."], "question": "It saw a XXXXX there .", "options": ["dog", "cat"], "answer": "cat"},
+     ("A. B. It saw a",) * 2, (" dog there .", " cat there ."), 1),
+    ("gpt3/copa", {"premise": "It rained.", "question": "effect", "choice1": "He got wet.", "choice2": "She ran.", "label": 0},
+     ("It rained so",) * 2, (" he got wet.", " she ran."), 0),
+    ("gpt3/hellaswag", {"activity_label": "Ice", "ctx_a": "A", "ctx_b": "he falls", "endings": ["[step] up.", "down."], "label": "1"},
+     ("Ice: A He falls",) * 2, (" up.", " down."), 1),
+    ("gpt2/lambada", {"text": "He said he was happy"}, ("He said he was",), (" happy",), 0),
+    ("gpt3/arc_easy", {"question": "Q?", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "B"},
+     ("Question: Q?\nAnswer:",) * 2, (" a", " b"), 1),
+    ("gpt3/translation_en_fr", {"translation": {"en": "Hello.", "fr": "Salut."}}, ("Hello. =",), (" Salut.",), 0),
+    ("gpt3/two_digit_addition", {"context": "\n\nQ: What is 9 plus 4?\n\nA:", "completion": " 13"},
+     ("Q: What is 9 plus 4?\n\nA:",), (" 13",), 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "row", "contexts", "continuations", "right"), ROWS, ids=[row[0] for row in ROWS])
+def test_rows_in_words(name: str, row: dict[str, Any], contexts: tuple[str, ...], continuations: tuple[str, ...], right: int) -> None:
+    posed = pose(read_task_file(Path("tasks") / f"{name}.yaml"), Place("row 1", row))
+    assert (posed.contexts, posed.right) == (contexts, right)
+    assert [" ".join(one.split()) for one in posed.continuations] == [" ".join(one.split()) for one in continuations]
+    assert all(one.startswith(" ") for one in posed.continuations)
+
+
+BAD_ROWS = [
+    ({"stars": 1}, "'text' is undefined; it has stars"),
+    ({"text": "fine", "star": 1}, "names a column that is not there; it has text, star"),
+    ({"text": "fine", "stars": 2}, "label of task own is 2; it must be the number of the right choice, 0 to 1"),
+    ({"text": "fine", "stars": -1}, "label of task own is -1; it must be"),
+    ({"text": "fine", "stars": "good"}, "label of task own is 'good'; it must be"),
+    ({"text": "fine", "stars": 0.5}, "label of task own is 0.5; it must be"),
+]
+
+
+@pytest.mark.parametrize(("row", "message"), BAD_ROWS)
+def test_a_bad_row_is_one_line(row: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        pose(task(), Place("f.jsonl: line 3", row))
+    assert str(caught.value).startswith("f.jsonl: line 3: ") and "\n" not in str(caught.value)
+
+
+def test_an_empty_text_is_one_line() -> None:
+    with pytest.raises(InputError, match="line 1: context of task own is empty"):
+        pose(task(context="{{ text }}"), Place("line 1", {"text": " ", "stars": 0}))
+    with pytest.raises(InputError, match="choices of task own holds an empty text"):
+        pose(task(choices="[text, '']"), Place("line 1", {"text": "a", "stars": 0}))
+    with pytest.raises(InputError, match="choices of task own must be a list"):
+        pose(task(choices="text"), Place("line 1", {"text": "a", "stars": 0}))
+
+
+def test_a_template_reaches_nothing_but_the_row() -> None:
+    with pytest.raises(InputError, match="unsafe"):
+        pose(task(context="{{ ''.__class__.__mro__ }}"), Place("line 1", {"text": "a", "stars": 0}))
+
+
+BAD_FILES = [
+    ({"normalization": None}, "a task of kind multiple_choice needs normalization"),
+    ({"metric": "bleu"}, "metric bleu does not fit kind multiple_choice"),
+    ({"metric": "f1"}, "metric f1 needs positive"),
+    ({"files": None}, "name either files or hub"),
+    ({"shots": -1}, "shots: Input should be greater than or equal to 0"),
+    ({"colour": 1}, "colour is not a known parameter"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_FILES)
+def test_a_bad_task_file_is_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({**CHOICE, **changes}), encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        read_task_file(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def write(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def test_duplicates_and_test_items_of_the_train_split_are_counted(tmp_path: Path) -> None:
+    write(tmp_path, "test.jsonl", [{"text": text, "stars": 0} for text in ("a", "b", "a", "c")])
+    write(tmp_path, "train.jsonl", [{"text": text, "stars": 0} for text in ("c", "d")])
+    loaded = load_task(task(), tmp_path, PROTOCOL)
+    assert (len(loaded.test), loaded.duplicates, loaded.in_train) == (4, 1, 1)
+    again = load_task(task(), tmp_path, PROTOCOL.model_copy(update={"max_items": 2}))
+    assert again.test == loaded.test[:2]
+
+
+def test_rows_to_fine_tune_on(tmp_path: Path) -> None:
+    write(tmp_path, "train.jsonl", [{"text": "a", "stars": 1}, {"text": "b", "stars": 0}])
+    write(tmp_path, "test.jsonl", [{"text": "c", "stars": 1}])
+    part = {"transformation": "classification", "fields": {"text": "text", "label": "stars"}, "metric": "accuracy"}
+    made = labelled_task(task(finetuning=part), tmp_path)
+    assert (made.labels, made.train, made.test) == (("0", "1"), [Classification("a", 1), Classification("b", 0)], [Classification("c", 1)])
+    write(tmp_path, "test.jsonl", [{"text": "c", "stars": 7}])
+    with pytest.raises(InputError, match=r"test.jsonl: line 1: label 7 of task own stands in no train row"):
+        labelled_task(task(finetuning=part), tmp_path)
+    with pytest.raises(InputError, match="says nothing of fine-tuning"):
+        labelled_task(task(), tmp_path)
+
+
+def test_the_command_ends_with_one_line_on_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nowhere", "--task", "tasks/gpt3/none.yaml", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "error: tasks/gpt3/none.yaml: no such task file; the shipped ones lie in tasks/\n"
+    assert main(["nowhere", "--task", "tasks/gpt3/piqa.yaml", "tasks/gpt3/piqa.yaml", "--out", str(tmp_path / "out")]) == 2
+    assert "two of the task files have one name" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_params_describe_is_used_for_both_files() -> None:
+    assert params.describe({"type": "missing", "loc": ("a", 1), "msg": "", "input": None}) == "a.1 is missing; add it"  # type: ignore[typeddict-item]
