@@ -112,7 +112,8 @@ def _read(path: Path, mapped: bool = False) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (RuntimeError, UnpicklingError, EOFError) as error:
-        raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); delete it to train from the start") from None
+        reason = [*str(error).splitlines(), type(error).__name__][0]  # an empty file's EOFError says nothing
+        raise InputError(f"{path}: damaged ({reason}); delete it to train from the start") from None
     version = content.get("version") if isinstance(content, dict) else None
     if version != STATE_VERSION:
         raise InputError(f"{path}: state of version {version}, this code reads {STATE_VERSION}; update the code or delete it to train anew")
