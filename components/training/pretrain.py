@@ -65,7 +65,7 @@ def pretrain(
     steps = Steps(train, order, module.steps_done)
     if len(steps):
         trainer = build_trainer(config.compute, len(steps), [recorder])
-        fit(trainer, module, DataLoader(steps, batch_size=None, num_workers=config.compute.loader_workers))
+        fit(trainer, module, _loader(steps, config.compute.loader_workers))
     metrics = _metrics(module, recorder, held_out, tokens.num_bytes("held_out"))
     if metrics["diverged"]:
         parts = documents_of_step(DocumentIndex(train), order, module.steps_done)
@@ -127,6 +127,11 @@ class Recorder(pl.Callback):
         self._on_row(row)
         if step % self._state.every_steps == 0 or step == config.num_steps:
             self._state.save(_state(pl_module, trainer.optimizers[0], self.rows))
+
+
+def _loader(steps: Steps, workers: int) -> "DataLoader[torch.Tensor]":
+    """Batches in order. Workers are forked whatever the process's own habit: they share the open stream, and end when it is killed."""
+    return DataLoader(steps, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None)
 
 
 def _state(module: LitGPT, optimizer: torch.optim.Optimizer, rows: list[dict[str, float]]) -> TrainingState:
