@@ -2,6 +2,7 @@
 
 # Shapes: S sequences of a step, T context length, V vocab_size.
 
+import math
 from typing import cast
 
 import lightning.pytorch as pl
@@ -11,6 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from components.training.config import TrainingConfig
+from components.training.noise_scale import NoiseScale
 from components.training.optimizer import build_adamw
 from components.training.schedule import learning_rate
 from components.transformer.model import GPT
@@ -20,13 +22,15 @@ class LitGPT(pl.LightningModule):
     """Trains a GPT on whole steps: the batch of one call is the batch of one optimiser step.
 
     Optimisation is manual, which costs 0.3 ms a step where Lightning's own loop costs 0.5 ms: the models of a ladder
-    are small. After each step ``last_row`` holds its numbers.
+    are small. After each step ``last_row`` holds its numbers. A step whose loss or gradient is not finite leaves the
+    weights as they were.
     """
 
     def __init__(self, model: GPT, config: TrainingConfig, first_step: int = 0) -> None:
         super().__init__()
         self.model, self.config = model, config
         self.steps_done = first_step
+        self.noise_scale = NoiseScale(config.noise_scale_smoothing)
         self.last_row: dict[str, float] = {}
         self.automatic_optimization = False
 
@@ -38,15 +42,12 @@ class LitGPT(pl.LightningModule):
     def training_step(self, batch: Tensor, _batch_index: int) -> None:
         """One optimiser step on int64 [S, T + 1]."""
         optimizer = cast(LightningOptimizer, self.optimizers())
-        loss_nats = self._accumulate_gradients(batch)
+        parts = torch.split(batch, self.config.micro_batch_sequences)
+        loss_nats, micro_norms = self._accumulate_gradients(parts)
         grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm)
         self.steps_done += 1
-        tokens = self.steps_done * self.config.batch_tokens
+        tokens = self.config.tokens_after(self.steps_done)
         rate = learning_rate(tokens, self.config)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
         self.last_row = {
             "step": self.steps_done,
             "tokens": tokens,
@@ -54,15 +55,52 @@ class LitGPT(pl.LightningModule):
             "learning_rate": rate,
             "grad_norm": float(grad_norm),
         }
+        if math.isfinite(self.last_row["loss_nats"]) and math.isfinite(self.last_row["grad_norm"]):
+            self._measure_noise(parts, micro_norms)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
-    def _accumulate_gradients(self, batch: Tensor) -> Tensor:
-        """Mean loss of the step [nats per token]; gradients are those of that mean, however it is cut into micro-batches."""
-        total = torch.zeros((), device=batch.device)
-        for part in torch.split(batch, self.config.micro_batch_sequences):
-            loss = next_token_loss(self.model, part) * (len(part) / len(batch))
+    def _accumulate_gradients(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Mean loss of the step [nats per token], and the norm of what each micro-batch gave to its gradient, if there are several.
+
+        Gradients are those of that mean, however the batch is cut. Each micro-batch's own gradient is there for a moment,
+        before it is added: its norm costs one reading of it, and no pass of the model.
+        """
+        sequences = sum(len(part) for part in parts)
+        total, norms, sums = torch.zeros((), device=parts[0].device), [], list[Tensor]()
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        for part in parts:
+            loss = next_token_loss(self.model, part) * (len(part) / sequences)
             self.manual_backward(loss)
             total += loss.detach()
-        return total
+            if len(parts) > 1:
+                own = [cast(Tensor, parameter.grad) for parameter in parameters]
+                norms.append(torch.nn.utils.get_total_norm(own))
+                sums = _add(sums, own)
+                for parameter in parameters:
+                    parameter.grad = None
+        for parameter, gradient in zip(parameters, sums, strict=False):  # no sums with a single micro-batch
+            parameter.grad = gradient
+        return total, norms
+
+    def _measure_noise(self, parts: tuple[Tensor, ...], micro_norms: list[Tensor]) -> None:
+        """Add ``noise_scale_tokens`` to the row: B_simple, if there are micro-batches and it is known."""
+        if not micro_norms:
+            return
+        sizes = [part[:, 1:].numel() for part in parts]
+        shares = [size / sum(sizes) for size in sizes]
+        squares = [(norm / share) ** 2 for norm, share in zip(torch.stack(micro_norms).tolist(), shares, strict=True)]
+        tokens = self.noise_scale.update(sizes, squares, self.last_row["grad_norm"] ** 2)
+        if tokens is not None:
+            self.last_row["noise_scale_tokens"] = tokens
+
+
+def _add(sums: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
+    if sums:
+        torch._foreach_add_(sums, gradients)
+    return sums or gradients
 
 
 def next_token_loss(model: GPT, tokens: Tensor) -> Tensor:

@@ -11,20 +11,22 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
-from components.artifacts import TokenShards, TokenStream, atomic_folder
+from components.artifacts import TokenShards, TokenStream, atomic_folder, sha256_file, write_json
+from components.errors import InputError
 from components.training.config import ComputeConfig, TrainingConfig
-from components.training.data_order import Steps
+from components.training.data_order import DataOrder, Steps, check_token_ids
+from components.training.divergence import divergence
+from components.training.documents import RUN_FILE, DocumentIndex, documents_of_step
 from components.training.held_out import held_out_nats
 from components.training.lit_model import LitGPT
-from components.training.resume import TrainingState, load_state, save_state
+from components.training.resume import StateFile, TrainingState, rng_states, set_rng_states
 from components.training.trainer import build_trainer, fit, prepare
 from components.transformer.accounting import num_parameters, num_parameters_non_embedding, train_flops
 from components.transformer.checkpoint import save_checkpoint
 from components.transformer.config import ModelConfig, TransformerConfig
 from components.transformer.model import GPT
 
-SAVE_EVERY_STEPS = 100  # of the resume state; changes no result
-CURVE_FIELDS = ["step", "tokens", "loss_nats", "learning_rate", "grad_norm", "val_loss_nats"]
+CURVE_FIELDS = ["step", "tokens", "loss_nats", "learning_rate", "grad_norm", "val_loss_nats", "noise_scale_tokens"]
 
 
 @dataclass(frozen=True)
@@ -37,80 +39,116 @@ class PretrainConfig:
 
 
 def pretrain(
-    tokens: TokenShards, config: PretrainConfig, seed: int, out: Path, state: Path, on_row: Callable[[dict[str, float]], None]
+    tokens: TokenShards, config: PretrainConfig, seed: int, out: Path, state: StateFile, on_row: Callable[[dict[str, float]], None]
 ) -> dict[str, Any]:
     """Train from ``seed``, or from the state that an interrupted run left, and write the checkpoint folder ``out``.
 
     ``seed`` sets the initial weights and the dropout; the order of the tokens is the stream's own, the same for every
-    run. ``on_row`` is told the numbers of each step. A loss that is not finite ends the run: its metrics then say
-    ``diverged`` and hold no loss.
+    run. ``on_row`` is told the numbers of each step. A loss that is not finite ends the run, and so does a spike where
+    ``max_loss_spike_nats`` asks for it: its metrics then say ``diverged``, why, at which step and on which documents,
+    and hold no loss; the checkpoint holds the weights before a step that was not finite.
+
+    Raises:
+        InputError: the stream is too short for the run, or holds ids outside the vocabulary; the state does not fit.
     """
     prepare(config.compute, seed)
     transformer = TransformerConfig(**config.model.model_dump(), vocab_size=tokens.vocab_size)
+    train, held_out = tokens.stream("train"), tokens.stream("held_out")
+    order = DataOrder(train.num_tokens, transformer.context_length, config.training)
+    for split, stream in (("train", train), ("held_out", held_out)):
+        check_token_ids(stream, tokens.vocab_size, f"{tokens.path / split}")
+    if held_out.num_tokens < 2:
+        raise InputError(f"{tokens.path / 'held_out'}: holds no token to predict; raise curation.held_out_share")
     module = LitGPT(GPT(transformer), config.training)
-    held_out = tokens.stream("held_out")
     recorder = Recorder(held_out, state, on_row)
     recorder.restore(module)
-    steps = Steps(tokens.stream("train"), transformer.context_length, config.training, module.steps_done)
-    if len(steps) and not recorder.diverged:
+    steps = Steps(train, order, module.steps_done)
+    if len(steps):
         trainer = build_trainer(config.compute, len(steps), [recorder])
-        fit(trainer, module, DataLoader(steps, batch_size=None))
+        fit(trainer, module, _loader(steps, config.compute.loader_workers))
     metrics = _metrics(module, recorder, held_out, tokens.num_bytes("held_out"))
+    if metrics["diverged"]:
+        parts = documents_of_step(DocumentIndex(train), order, module.steps_done)
+        metrics |= {"diverged_documents": list(dict.fromkeys(part.id for part in parts))}
     with atomic_folder(out) as scratch:
         save_checkpoint(scratch, module.model)
         _write_curve(scratch / "curve.csv", recorder.rows)
-    state.unlink(missing_ok=True)
+        write_json(scratch / RUN_FILE, run_record(tokens, config, seed))
+    state.discard()
     return metrics
+
+
+def run_record(tokens: TokenShards, config: PretrainConfig, seed: int) -> dict[str, Any]:
+    """What ``run.json`` of a checkpoint says: enough to find the tokens of each of its steps again."""
+    return {
+        "context_length": config.model.context_length,
+        "training": config.training.model_dump(),
+        "seed": seed,
+        "tokens_manifest_sha256": sha256_file(tokens.path / "manifest.json"),
+    }
 
 
 class Recorder(pl.Callback):
     """Keeps the curve, measures the held-out loss along it, saves the state to resume from, stops at divergence."""
 
-    def __init__(self, held_out: TokenStream, state: Path, on_row: Callable[[dict[str, float]], None]) -> None:
+    def __init__(self, held_out: TokenStream, state: StateFile, on_row: Callable[[dict[str, float]], None]) -> None:
         self._held_out, self._state, self._on_row = held_out, state, on_row
         self._saved: TrainingState | None = None
         self.rows: list[dict[str, float]] = []
-        self.diverged = False
+        self.diverged: str | None = None
 
     def restore(self, module: LitGPT) -> None:
         """Go back to the saved state, if there is one."""
-        self._saved = load_state(self._state)
+        self._saved = self._state.load()
         if self._saved is not None:
             module.model.load_state_dict(self._saved.model)
             module.steps_done, self.rows = self._saved.steps_done, self._saved.rows
+            module.noise_scale.trace, module.noise_scale.squared_norm = self._saved.noise_scale
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         """Before the first step: only now there is an optimiser, and the loader has drawn its own seed from torch's RNG."""
         if self._saved is not None:
             trainer.optimizers[0].load_state_dict(self._saved.optimizer)
-            torch.set_rng_state(self._saved.torch_rng)
+            set_rng_states(self._saved.rng)
             self._saved = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Record the step; every now and then measure and save."""
         assert isinstance(pl_module, LitGPT)
-        row = pl_module.last_row
-        if not math.isfinite(row["loss_nats"]):
-            self.diverged = trainer.should_stop = True
+        row, config = pl_module.last_row, pl_module.config
+        self.diverged = divergence(row, self.rows, config)
+        if self.diverged is not None:
+            trainer.should_stop = True
             return
-        config = pl_module.config
         step, every = int(row["step"]), max(1, config.num_steps // config.curve_points)
         if step % every == 0:
             row = row | {"val_loss_nats": float(held_out_nats(pl_module.model, self._held_out, config.curve_tokens).mean())}
         self.rows.append(row)
         self._on_row(row)
-        if step % SAVE_EVERY_STEPS == 0:
-            save_state(self._state, pl_module, self.rows)
+        if step % self._state.every_steps == 0 or step == config.num_steps:
+            self._state.save(_state(pl_module, trainer.optimizers[0], self.rows))
+
+
+def _loader(steps: Steps, workers: int) -> "DataLoader[torch.Tensor]":
+    """Batches in order. Workers are forked whatever the process's own habit: they share the open stream, and end when it is killed."""
+    return DataLoader(steps, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None)
+
+
+def _state(module: LitGPT, optimizer: torch.optim.Optimizer, rows: list[dict[str, float]]) -> TrainingState:
+    noise = [module.noise_scale.trace, module.noise_scale.squared_norm]
+    return TrainingState(module.steps_done, module.model.state_dict(), optimizer.state_dict(), rng_states(), noise, rows)
 
 
 def _metrics(module: LitGPT, recorder: Recorder, held_out: TokenStream, held_out_bytes: int) -> dict[str, Any]:
     config, training = module.model.config, module.config
     nats = held_out_nats(module.model, held_out)
-    diverged = recorder.diverged or not math.isfinite(float(nats.sum()))
+    reason = recorder.diverged if math.isfinite(float(nats.sum())) else recorder.diverged or "the held-out loss is not finite"
+    diverged = reason is not None
     total_nats = float(nats.sum(dtype="float64"))
     tail = [row["loss_nats"] for row in recorder.rows[-max(1, len(recorder.rows) // 20) :]]
     return {
         "diverged": diverged,
+        **({"diverged_step": module.steps_done, "diverged_reason": reason} if diverged else {}),
         "loss_nats": None if diverged else total_nats / len(nats),
         "bits_per_byte": None if diverged else total_nats / (math.log(2) * held_out_bytes),
         "final_train_loss_nats": None if diverged else sum(tail) / len(tail),

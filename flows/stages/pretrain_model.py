@@ -9,6 +9,7 @@ from components.transformer.config import ModelConfig
 from flows import params, scratch, stage, tracking
 
 TRACKED_POINTS = 250  # of a curve in MLflow, which stores each as a row; curve.csv has every step
+SHOWN_DOCUMENTS = 5
 
 
 class Sections(params.Sections):
@@ -22,14 +23,15 @@ class Sections(params.Sections):
 def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     """data/tokens -> a checkpoint folder with its curve, and its metrics."""
     from components.artifacts import TokenShards, write_json
+    from components.training.divergence import ADVICE
     from components.training.pretrain import PretrainConfig, pretrain
     from flows.progress import Progress
 
     tokens, out = Path(args.tokens), Path(args.out)
     code = [Path("components/transformer"), Path("components/training")]
     state = scratch.state_file(stage.stage_name(__spec__.name), loaded, args.seed, [tokens / "manifest.json"], code)
-    if state.exists():
-        print(f"going on from {state.name}")
+    for line in scratch.describe(state):
+        print(line)
     run.log_dataset("train", tokens)
     config = PretrainConfig(loaded.model, loaded.training, loaded.compute)
     every = max(1, loaded.training.num_steps // TRACKED_POINTS)
@@ -42,10 +44,14 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
 
         metrics = pretrain(TokenShards(tokens), config, args.seed, out, state, show)
     write_json(Path(args.metrics), metrics)
-    run.log_metrics({name: value for name, value in metrics.items() if value is not None})
+    run.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
     run.log_model(out)
     if metrics["diverged"]:
-        print("diverged: the loss is not finite; recorded as an outcome")
+        documents = metrics["diverged_documents"]
+        more = f" and {len(documents) - SHOWN_DOCUMENTS} more" if len(documents) > SHOWN_DOCUMENTS else ""
+        print(f"diverged at step {metrics['diverged_step']}: {metrics['diverged_reason']}; recorded as an outcome; {ADVICE}")
+        print(f"documents of that step: {', '.join(documents[:SHOWN_DOCUMENTS])}{more}")
+        print(f"all of it: python -m flows.step {out} --step {metrics['diverged_step']}")
     else:
         print(f"held-out loss {metrics['loss_nats']:.4f} nats per token, {metrics['bits_per_byte']:.4f} bits per byte")
 

@@ -10,6 +10,7 @@ import torch
 from components.artifacts import TokenShards
 from components.training.config import ComputeConfig
 from components.training.pretrain import PretrainConfig, Recorder, pretrain
+from components.training.resume import StateFile
 from components.transformer.checkpoint import load_checkpoint, weights_sha256
 from components.transformer.config import ModelConfig
 from tests.tiny_tokens import write_tiny_tokens
@@ -22,7 +23,7 @@ RUN = TRAINING.model_copy(update={"train_tokens": 1920, "batch_tokens": 64, "mic
 
 
 def config(dropout: float = 0.1, **training: Any) -> PretrainConfig:
-    compute = ComputeConfig(accelerator="cpu", precision="32-true", threads=1)
+    compute = ComputeConfig(accelerator="cpu", precision="32-true", threads=1, loader_workers=0)
     return PretrainConfig(MODEL.model_copy(update={"dropout": dropout}), RUN.model_copy(update=training), compute)
 
 
@@ -34,7 +35,8 @@ def tokens(tmp_path: Path) -> TokenShards:
 def run(
     tokens: TokenShards, folder: Path, settings: PretrainConfig, seed: int = 0, on_row: Any = lambda row: None
 ) -> tuple[dict[str, Any], str]:
-    metrics = pretrain(tokens, settings, seed, folder, folder.with_suffix(".state"), on_row)
+    state = StateFile(folder.with_suffix(".state"), {"seed": str(seed)}, every_steps=5)
+    metrics = pretrain(tokens, settings, seed, folder, state, on_row)
     return metrics, weights_sha256(load_checkpoint(folder))
 
 
@@ -58,10 +60,7 @@ def test_micro_batches_add_up_to_the_batch(tokens: TokenShards, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("last_step", [10, 17])
-def test_an_interrupted_run_goes_on_bit_for_bit(
-    tokens: TokenShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_step: int
-) -> None:
-    monkeypatch.setattr("components.training.pretrain.SAVE_EVERY_STEPS", 5)
+def test_an_interrupted_run_goes_on_bit_for_bit(tokens: TokenShards, tmp_path: Path, last_step: int) -> None:
     uninterrupted = run(tokens, tmp_path / "whole", config())
 
     def interrupt(row: dict[str, float]) -> None:

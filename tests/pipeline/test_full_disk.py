@@ -2,8 +2,6 @@
 
 import errno
 from pathlib import Path
-from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from components.tokenization.shards import StreamDocument, write_stream
-from components.training.resume import save_state
+from components.training.resume import StateFile, TrainingState
 from components.transformer import checkpoint
 
 FULL = Path("/dev/full")
@@ -33,15 +31,15 @@ def test_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_state_to_resume_from(tmp_path: Path) -> None:
-    state = tmp_path / "state"
+    """The older state survives, and nothing half-written is left beside it."""
+    state, older = tmp_path / "run.state", b"the older one"
+    state.write_bytes(older)
     state.with_suffix(".partial").symlink_to(FULL)
-    module: Any = Mock(steps_done=1)
-    module.model.state_dict.return_value = {"w": torch.zeros(100_000)}
-    module.trainer.optimizers = [Mock(state_dict=dict)]
     with pytest.raises(OSError) as error:
-        save_state(state, module, [])
+        StateFile(state, {}, 1).save(TrainingState(1, {"w": torch.zeros(100_000)}, {}, {}, [0.0, 0.0], []))
     assert_full(error)
-    assert not state.exists()
+    assert error.value.filename == str(state)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"run.state": older}
 
 
 def test_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,64 +1,117 @@
-"""One row of tokens for every run, and the learning rate in tokens."""
+"""One row of tokens for every run, whatever its batch size, ramp, workers and devices."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from components.artifacts import TokenStream
 from components.errors import InputError
 from components.training.config import TrainingConfig
-from components.training.data_order import Steps, window_order
-from components.training.schedule import learning_rate
+from components.training.data_order import DataOrder, Steps, check_token_ids
 from tests.tiny_tokens import write_tiny_tokens
 
 CONFIG = TrainingConfig(
     train_tokens=1000,
     batch_tokens=16,
+    ramp_start_batch_tokens=0,
+    ramp_tokens=0,
     order_seed=3,
+    shuffle_block_windows=1000,
     micro_batch_sequences=4,
     learning_rate=1.0,
     warmup_tokens=100,
+    decay_tokens=None,
     final_learning_rate_ratio=0.1,
     weight_decay=0.1,
     adam_beta1=0.9,
     adam_beta2=0.95,
     adam_epsilon=1e-8,
     grad_clip_norm=1.0,
+    noise_scale_smoothing=0.9,
+    max_loss_spike_nats=None,
+    spike_median_steps=10,
     curve_points=2,
     curve_tokens=64,
 )
 
 
-def steps(stream: TokenStream, batch_tokens: int, num_steps: int, first_step: int = 0) -> Steps:
-    training = CONFIG.model_copy(update={"batch_tokens": batch_tokens, "train_tokens": batch_tokens * num_steps})
-    return Steps(stream, 8, training, first_step)
+def order(stream: TokenStream, batch_tokens: int, num_steps: int, **changes: int) -> DataOrder:
+    values = {"batch_tokens": batch_tokens, "train_tokens": batch_tokens * num_steps, "warmup_tokens": 0} | changes
+    return DataOrder(stream.num_tokens, 8, TrainingConfig.model_validate(CONFIG.model_dump() | values))
 
 
-def test_the_tokens_are_the_same_for_every_batch_size(tmp_path: Path) -> None:
-    stream = write_tiny_tokens(tmp_path / "t").stream("train")
-    rows = []
-    for batch_tokens, num_steps in ((8, 96), (64, 12), (256, 3)):
-        run = steps(stream, batch_tokens, num_steps)
-        rows.append(torch.cat([run[i] for i in range(len(run))]).tolist())
+def read(steps: Steps) -> list[list[int]]:
+    return [row for i in range(len(steps)) for row in steps[i].tolist()]
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> TokenStream:
+    return write_tiny_tokens(tmp_path / "t").stream("train")
+
+
+RUNS: list[tuple[int, int, dict[str, int]]] = [
+    (8, 96, {}),
+    (64, 12, {}),
+    (256, 3, {}),
+    (128, 1, {"train_tokens": 768, "ramp_start_batch_tokens": 16, "ramp_tokens": 300}),
+]
+
+
+@pytest.mark.parametrize("block", [7, 32, 1000])
+def test_the_tokens_are_the_same_for_every_batch_size_and_ramp(stream: TokenStream, block: int) -> None:
+    rows = [read(Steps(stream, order(stream, b, n, shuffle_block_windows=block, **changes))) for b, n, changes in RUNS]
     assert rows[0] == rows[1] == rows[2]
+    assert len(rows[3]) * 8 == order(stream, 128, 1, **RUNS[3][2]).training.tokens_seen > 600
+    assert rows[3] == rows[0][: len(rows[3])]
 
 
-def test_every_window_is_read_once_and_whole(tmp_path: Path) -> None:
-    stream = write_tiny_tokens(tmp_path / "t").stream("train")
-    order = window_order(stream.num_tokens, 8, order_seed=3)
-    assert sorted(order.tolist()) == list(range((stream.num_tokens - 1) // 8))
-    assert order.tolist() != sorted(order.tolist())
-    run = steps(stream, 16, 5)
-    assert [row for i in range(5) for row in run[i].tolist()] == [stream.read(8 * w, 8 * w + 9).tolist() for w in order[:10].tolist()]
-    assert window_order(stream.num_tokens, 8, order_seed=4).tolist() != order.tolist()
+@given(world_size=st.sampled_from([1, 2, 4, 8]), batch=st.sampled_from([64, 128]))
+def test_the_parts_of_all_devices_are_the_batch(tmp_path_factory: pytest.TempPathFactory, world_size: int, batch: int) -> None:
+    stream = write_tiny_tokens(tmp_path_factory.mktemp("t") / "t").stream("train")
+    plan = order(stream, batch, 4)
+    whole, parts = Steps(stream, plan), [Steps(stream, plan, 0, rank, world_size) for rank in range(world_size)]
+    assert all(torch.equal(torch.cat([part[i] for part in parts]), whole[i]) for i in range(4))
 
 
-def test_a_run_taken_up_again_reads_what_it_would_have_read(tmp_path: Path) -> None:
-    stream = write_tiny_tokens(tmp_path / "t").stream("train")
-    whole, rest = steps(stream, 32, 10), steps(stream, 32, 10, first_step=7)
+def test_devices_that_cannot_share_the_batch_are_refused(stream: TokenStream) -> None:
+    with pytest.raises(InputError, match="batch_tokens 64 is 8 windows, which 3 devices cannot share evenly"):
+        Steps(stream, order(stream, 64, 4), 0, 0, 3)
+    with pytest.raises(InputError, match="ramp_start_batch_tokens 8 is 1 windows, which 2 devices"):
+        Steps(stream, order(stream, 64, 4, ramp_start_batch_tokens=8, ramp_tokens=100), 0, 0, 2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_tokens_are_the_same_for_every_number_of_workers(stream: TokenStream, workers: int) -> None:
+    steps = Steps(stream, order(stream, 32, 10))
+    assert torch.cat(list(DataLoader(steps, batch_size=None, num_workers=workers))).tolist() == read(steps)
+
+
+def test_every_window_is_read_once_and_whole_and_not_far_from_its_place(stream: TokenStream) -> None:
+    windows = (stream.num_tokens - 1) // 8
+    run = order(stream, 8, windows, shuffle_block_windows=50)
+    row = [int(run.windows_of_step(step)[0]) for step in range(1, windows + 1)]
+    assert sorted(row) == list(range(windows)) != row
+    assert all(place // 50 == window // 50 for place, window in enumerate(row))
+    assert [w - 50 for w in row[50:100]] != row[:50]  # another permutation in each block
+    assert read(Steps(stream, run))[:10] == [stream.read(8 * w, 8 * w + 9).tolist() for w in row[:10]]
+    assert order(stream, 8, windows, order_seed=4).windows_of_step(1).tolist() != row[:1]
+
+
+def test_one_block_is_one_permutation_of_the_stream(stream: TokenStream) -> None:
+    """What every run of the default corpus reads, as long as its stream is shorter than a block."""
+    windows = (stream.num_tokens - 1) // 8
+    expected = np.random.Generator(np.random.Philox(key=3)).permutation(windows)
+    assert order(stream, 8 * windows, 1, shuffle_block_windows=windows + 1).windows_of_step(1).tolist() == expected.tolist()
+
+
+def test_a_run_taken_up_again_reads_what_it_would_have_read(stream: TokenStream) -> None:
+    plan = order(stream, 32, 10)
+    whole, rest = Steps(stream, plan), Steps(stream, plan, first_step=7)
     assert len(rest) == 3
     assert all(torch.equal(rest[i], whole[7 + i]) for i in range(3))
     with pytest.raises(IndexError):
@@ -66,24 +119,29 @@ def test_a_run_taken_up_again_reads_what_it_would_have_read(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("batch_tokens", "num_steps", "message"),
-    [(12, 1, "no multiple of model.context_length 8"), (16, 1000, "raise tokenization.stream_tokens"), (16, 0, "less than one batch")],
+    ("batch_tokens", "num_steps", "changes", "message"),
+    [
+        (12, 1, {}, r"batch_tokens 12 is no multiple of model\.context_length 8"),
+        (16, 1000, {}, r"raise tokenization\.stream_tokens"),
+        (16, 1, {"train_tokens": 15}, "less than one batch"),
+        (16, 1, {"ramp_start_batch_tokens": 12, "ramp_tokens": 9}, r"ramp_start_batch_tokens 12 is no multiple"),
+    ],
 )
-def test_impossible_runs_are_refused(tmp_path: Path, batch_tokens: int, num_steps: int, message: str) -> None:
+def test_impossible_runs_are_refused(stream: TokenStream, batch_tokens: int, num_steps: int, changes: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        steps(write_tiny_tokens(tmp_path / "t").stream("train"), batch_tokens, num_steps)
+        order(stream, batch_tokens, num_steps, **changes)
 
 
-def test_learning_rate_at_its_corners() -> None:
-    assert learning_rate(0, CONFIG) == 0
-    assert learning_rate(50, CONFIG) == pytest.approx(0.5)
-    assert learning_rate(100, CONFIG) == pytest.approx(1.0)
-    assert learning_rate(550, CONFIG) == pytest.approx(0.55)  # half of the cosine
-    assert learning_rate(1000, CONFIG) == pytest.approx(0.1)
-    assert learning_rate(5000, CONFIG) == pytest.approx(0.1)
-    assert learning_rate(1, CONFIG.model_copy(update={"warmup_tokens": 0})) == pytest.approx(1.0, abs=1e-5)
+def test_a_context_longer_than_the_stream_is_refused() -> None:
+    with pytest.raises(InputError, match=r"model\.context_length 8 is longer than the stream of 8 tokens; lower it"):
+        DataOrder(8, 8, CONFIG)
 
 
-@given(st.integers(100, 999))
-def test_learning_rate_only_falls_after_the_warm_up(tokens: int) -> None:
-    assert learning_rate(tokens + 1, CONFIG) <= learning_rate(tokens, CONFIG)
+def test_ids_outside_the_vocabulary_are_refused_with_their_place(stream: TokenStream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.training.data_order.CHECKED_TOKENS", 100)
+    ids = stream.read(0, stream.num_tokens)
+    check_token_ids(stream, int(ids.max()) + 1, "data/tokens/train")
+    place = int(np.argmax(ids == ids.max()))
+    message = f"data/tokens/train: token {place} has id {ids.max()}, but the vocabulary ends at {ids.max() - 1}"
+    with pytest.raises(InputError, match=message):
+        check_token_ids(stream, int(ids.max()), "data/tokens/train")
