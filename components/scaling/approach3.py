@@ -20,7 +20,7 @@ METHOD = "approach 3"
 EXPONENT_STARTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 LOG_COEFFICIENT_STARTS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)
 LOG_FLOOR_STARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-OPTIONS = {"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-9}
+OPTIONS = {"maxiter": 2000, "ftol": 1e-12, "gtol": 1e-6}
 
 
 def fit_approach3(table: RunTable, config: SurfaceConfig) -> Fit:
@@ -28,10 +28,14 @@ def fit_approach3(table: RunTable, config: SurfaceConfig) -> Fit:
     from scipy.optimize import minimize
 
     assert table.n_params_P is not None and table.n_tokens_P is not None, "the caller fits N and D"
-    data = np.log(table.n_params_P), np.log(table.n_tokens_P), np.log(table.losses_P)
+    log_n_P, log_d_P = np.log(table.n_params_P), np.log(table.n_tokens_P)
+    mean_n, mean_d = float(log_n_P.mean()), float(log_d_P.mean())
+    data = log_n_P - mean_n, log_d_P - mean_d, np.log(table.losses_P)
     starts = np.array(
         list(itertools.product(LOG_COEFFICIENT_STARTS, LOG_COEFFICIENT_STARTS, LOG_FLOOR_STARTS, EXPONENT_STARTS, EXPONENT_STARTS))
     )
+    starts[:, 0] -= starts[:, 3] * mean_n  # about the mean run, where the search is well conditioned; the same start values
+    starts[:, 1] -= starts[:, 4] * mean_d
     order = np.argsort(_objective(starts, *data, config.huber_delta)[0], kind="stable")[: config.starts_kept]
 
     def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -41,7 +45,7 @@ def fit_approach3(table: RunTable, config: SurfaceConfig) -> Fit:
     found = [minimize(objective, starts[index], jac=True, method="L-BFGS-B", options=OPTIONS) for index in order]
     best = min(found, key=lambda result: float(result.fun))
     log_a, log_b, log_e, alpha, beta = (float(value) for value in best.x)
-    law = Surface(math.exp(log_e), math.exp(log_a), math.exp(log_b), alpha, beta, 1.0, 1.0)
+    law = Surface(math.exp(log_e), math.exp(log_a), math.exp(log_b), alpha, beta, math.exp(mean_n), math.exp(mean_d))
     said = ("an exponent is negative: loss rises with N or D",) if min(alpha, beta) <= 0 else ()
     failed = sum(not result.success for result in found)
     return Fit(METHOD, law, residuals(law, table), len(found), failed, table.left_out, said)

@@ -22,6 +22,7 @@ ROBUST_ROUNDS = 6
 MAD_TO_SD = 1.4826  # of a normal distribution
 MIN_RUNS_FOR_OUTLIERS = 12  # of fewer, five parameters follow any outlier
 MIN_SIZES = 3
+MIN_FREEDOM = 3  # with less, quantiles of Student are so large that the interval says nothing
 MAX_COLLINEARITY = 0.995  # correlation of log N and log D beyond which the two exponents are one
 
 
@@ -39,8 +40,8 @@ def surface_is_told(table: RunTable) -> str:
     """Why the table cannot tell the surface L(N, D); empty if it can."""
     if table.n_params_P is None or table.n_tokens_P is None:
         return "the table has no N and D"
-    if table.num_runs <= PARAMETERS:
-        return f"{table.num_runs} runs are too few for the {PARAMETERS} parameters of L(N, D)"
+    if table.num_runs < PARAMETERS + MIN_FREEDOM:
+        return f"{table.num_runs} runs are too few for the {PARAMETERS} parameters of L(N, D) and an interval"
     sizes, horizons = len(np.unique(table.n_params_P)), len(np.unique(table.n_tokens_P))
     if sizes < MIN_SIZES or horizons < MIN_SIZES:
         return f"{sizes} sizes and {horizons} numbers of tokens cannot tell the exponents of L(N, D), which needs {MIN_SIZES} of either"
@@ -77,7 +78,7 @@ def without_outliers(table: RunTable, config: SurfaceConfig) -> RunTable:
     for _ in range(ROBUST_ROUNDS):
         errors_P, sd = _scaled_errors(best, runs)
         trust_P = np.minimum(1, config.huber_sd * sd / np.maximum(np.abs(errors_P), 1e-300))
-        best = fit_surface(replace(runs, trust_P=trust_P), config)
+        best = fit_surface(replace(runs, trust_P=trust_P), config, best.surface)
     errors_P, sd = _scaled_errors(best, runs)
     far = np.flatnonzero(np.abs(errors_P) > config.outlier_sd * sd)
     reasons = [
@@ -127,7 +128,7 @@ def _with_blocks(table: RunTable, config: SurfaceConfig) -> tuple[Best, int, lis
         return best, freedom, []
     shared = max(0.0, outer / inner - 1) / float(counts.mean())
     shares = 1 - 1 / np.sqrt(1 + counts * shared)
-    best = fit_surface(replace(runs, block_starts=starts, block_shares=shares), config)
+    best = fit_surface(replace(runs, block_starts=starts, block_shares=shares), config, best.surface)
     correlation = shared / (1 + shared)
     evidence = float((counts / (1 + (counts - 1) * correlation)).sum())
     warning = f"runs of one size share errors (correlation {correlation:.2f}): {evidence:.0f} independent runs of {runs.num_runs}"

@@ -85,7 +85,7 @@ def budgets(flops_P: np.ndarray) -> list[np.ndarray]:
     return np.split(order, gaps)
 
 
-def _size(table: RunTable, index: int) -> float:
+def _size(table: RunTable, index: Any) -> float:
     return math.nan if table.n_params_P is None else float(table.n_params_P[index])
 
 

@@ -102,7 +102,7 @@ def _fit(method: str, table: RunTable, law: Callable[[Sequence[float]], Law]) ->
     half = math.log(float(np.exp(np.log(table.losses_P).mean())) / 2)
     starts = list(itertools.product(np.log(EXPONENT_STARTS), np.log(EXPONENT_STARTS), [half - s for s in SCALE_STARTS], [half]))
 
-    def errors(x: np.ndarray) -> np.ndarray:
+    def errors(x: np.ndarray) -> Any:
         return np.nan_to_num(residuals(law(x.tolist()), table), nan=1e3, posinf=1e3, neginf=-1e3)
 
     lowest, highest = [math.log(1e-4)] * 2 + [-60.0] * 2, [math.log(10.0)] * 2 + [60.0] * 2

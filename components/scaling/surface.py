@@ -19,7 +19,7 @@ from components.scaling.config import SurfaceConfig
 GRID_EXPONENTS = 25  # of either exponent in the first search; neighbours differ by a fifth, and the squares are smooth between
 SIMPLEX = {"xatol": 1e-7, "fatol": 1e-9, "maxiter": 1000}
 RIDGE = 1e-13  # relative; keeps columns that are all but equal (alpha near 0) from a singular matrix
-TINY = 1e-30  # squares of runs that lie on a surface exactly
+TINY = 1e-18  # relative squares of runs that lie on a surface exactly: below it the simplex would chase rounding
 REWEIGHTINGS = 2  # residuals are relative to the fit, which is not known before
 COLUMN_SETS = ((0, 1, 2), (1, 2), (0, 1), (0, 2), (0,), (1,), (2,))
 PARAMETERS = 5
@@ -82,7 +82,7 @@ class Problem:
         """P."""
         return len(self.losses_P)
 
-    def whitened(self, columns_KP: np.ndarray) -> np.ndarray:
+    def whitened(self, columns_KP: np.ndarray) -> Any:
         """Columns in units of the runs' scatter, without what is shared in a block."""
         scaled = columns_KP / self.scales_P
         scaled = scaled if self.trust_P is None else scaled * np.sqrt(self.trust_P)
@@ -110,11 +110,15 @@ def problem(n_params_P: np.ndarray, n_tokens_P: np.ndarray, losses_P: np.ndarray
     return Problem(log_n - log_n.mean(), log_d - log_d.mean(), losses_P, losses_P.copy(), *references)
 
 
-def fit_surface(runs: Problem, config: SurfaceConfig) -> Best:
-    """The surface of least squared relative residuals; residuals are relative to the fit, so that it is found in rounds."""
-    best = search(runs, config)
+def fit_surface(runs: Problem, config: SurfaceConfig, near: Surface | None = None) -> Best:
+    """The surface of least squared relative residuals; residuals are relative to the fit, so that it is found in rounds.
+
+    Args:
+        near: a surface fitted to nearly the same problem, from which the search starts.
+    """
+    best = search(runs, config, near)
     for _ in range(REWEIGHTINGS):
-        best = search(replace(runs, scales_P=fitted(best.surface, runs)), config)
+        best = search(replace(runs, scales_P=fitted(best.surface, runs)), config, best.surface)
     return best
 
 
@@ -123,12 +127,14 @@ def fitted(surface: Surface, runs: Problem) -> np.ndarray:
     return np.asarray(surface.loss_nats(runs.reference_n * np.exp(runs.log_n_P), runs.reference_d * np.exp(runs.log_d_P)))
 
 
-def search(runs: Problem, config: SurfaceConfig) -> Best:
+def search(runs: Problem, config: SurfaceConfig, near: Surface | None = None) -> Best:
     """Least squares with the scales as they are: all pairs of a coarse grid, then Nelder and Mead's simplex from the best."""
     from scipy.optimize import minimize
 
     grid = np.linspace(math.log(config.exponent_min), math.log(config.exponent_max), GRID_EXPONENTS)
     alphas_K, betas_K = (np.exp(axis.ravel()) for axis in np.meshgrid(grid, grid, indexing="ij"))
+    if near is not None:
+        alphas_K, betas_K = np.array([near.alpha]), np.array([near.beta])
     start = int(np.argmin(solve(runs, alphas_K, betas_K)[1]))
 
     def log_squares(log_exponents: np.ndarray) -> float:
@@ -148,7 +154,7 @@ def columns(runs: Problem, alphas_K: np.ndarray, betas_K: np.ndarray) -> np.ndar
     """The whitened columns of E, A and B, [K, 3, P]."""
     by_size = np.exp(-alphas_K[:, None] * runs.log_n_P)
     by_data = np.exp(-betas_K[:, None] * runs.log_d_P)
-    return runs.whitened(np.stack([np.ones_like(by_size), by_size, by_data], axis=1))
+    return np.asarray(runs.whitened(np.stack([np.ones_like(by_size), by_size, by_data], axis=1)))
 
 
 def solve(runs: Problem, alphas_K: np.ndarray, betas_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from components.scaling.config import ExtrapolationConfig
 from components.scaling.forecast import make_forecast
 from components.scaling.ladder import LadderRun
+from tests.scaling_example import CONFIG
 
-CONFIG = ExtrapolationConfig(confidence=0.95, exponent_min=0.01, exponent_max=1.5, pooling_level=0.25)
 DATA = Path("../shared/data/scaling")
 MIN_RUNS_OF_ENVELOPE = 20  # the least loss of fewer runs is no envelope
 

@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.scaling.config import ExtrapolationConfig
 from components.scaling.power_law import Points, fit_power_law
+from tests.scaling_example import CONFIG
 
-CONFIG = ExtrapolationConfig(confidence=0.95, exponent_min=0.01, exponent_max=1.5, pooling_level=0.25)
 FLOPS = np.array([8e10, 2.2e11, 5e11, 1e12, 2.1e12])
 
 
