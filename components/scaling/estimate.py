@@ -14,7 +14,7 @@ from components.scaling.config import ExtrapolationConfig, SurfaceConfig
 from components.scaling.fits import Fit
 from components.scaling.profile import Region, confidence_region
 from components.scaling.screening import drop
-from components.scaling.surface import PARAMETERS, Best, Problem, fit_surface, fitted, problem
+from components.scaling.surface import PARAMETERS, Best, Problem, fit_surface, fitted, problem, search
 from components.scaling.table import LeftOut, RunTable
 
 METHOD = "variable projection"
@@ -74,11 +74,11 @@ def without_outliers(table: RunTable, config: SurfaceConfig) -> RunTable:
     if table.num_runs < MIN_RUNS_FOR_OUTLIERS:
         return table
     runs = _problem(table)
-    best = fit_surface(runs, config)
+    best = search(runs, config)
     for _ in range(ROBUST_ROUNDS):
         errors_P, sd = _scaled_errors(best, runs)
         trust_P = np.minimum(1, config.huber_sd * sd / np.maximum(np.abs(errors_P), 1e-300))
-        best = fit_surface(replace(runs, trust_P=trust_P), config, best.surface)
+        best = search(replace(runs, trust_P=trust_P), config, best.surface)
     errors_P, sd = _scaled_errors(best, runs)
     far = np.flatnonzero(np.abs(errors_P) > config.outlier_sd * sd)
     reasons = [

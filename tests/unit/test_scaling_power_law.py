@@ -22,7 +22,8 @@ def test_planted_law_without_noise_is_recovered(floor: float, reducible: float, 
     law, squares = fit_power_law(points(losses), CONFIG, irreducible=True)
     assert squares < 1e-9
     assert law.exponent == pytest.approx(exponent, rel=1e-2)
-    assert law.loss_nats(2e13) == pytest.approx(floor + reducible * (2e13 / FLOPS[0]) ** -exponent, rel=1e-4)
+    # Of the largest rung's loss, for a steep law without a floor leaves the target a tenth of it and the exponent's last digits tell.
+    assert law.loss_nats(2e13) == pytest.approx(floor + reducible * (2e13 / FLOPS[0]) ** -exponent, abs=1e-4 * losses[-1])
 
 
 def test_parameters_are_those_of_the_published_form() -> None:
