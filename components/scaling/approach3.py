@@ -1,7 +1,6 @@
 """Approach 3 of Hoffmann 2022 (section 3.3): L(N, D) = E + A N^-alpha + B D^-beta by a Huber loss of log L, from many starts.
 
-The paper runs L-BFGS from each of 4,500 starts. We look at the loss of all 4,500 and run from the best; benchmarks/forecast.py shows that
-more change nothing.
+Differs from the paper: it runs L-BFGS from each of 4,500 starts; we take the objective at all 4,500 and run from the best few.
 """
 
 # Shapes: P runs, S starts; parameters in the paper's order (log A, log B, log E, alpha, beta).

@@ -153,7 +153,7 @@ def _batch(loss_nats: float, noise_scale_tokens: float | None) -> tuple[float, s
     if noise_scale_tokens is not None:
         return noise_scale_tokens, "the noise scale given", []
     said = "the batch is Kaplan's law of the noise scale, measured on WebText2: measure your own and give --noise-scale"
-    return 2.1e8 / loss_nats ** (1 / 0.21), "Kaplan 2020, equation 5.3: 2.1e8 tokens / L^(1 / 0.21)", [said]
+    return 2.1e8 / loss_nats ** (1 / 0.21), "Kaplan 2020: 2.1e8 tokens / L^(1 / 0.21)", [said]
 
 
 def _rate(name: str, points: Sequence[tuple[float, float]], n_params: float) -> Rate:

@@ -4,8 +4,8 @@ A surface belongs to the region if its squared residuals exceed the least ones b
 likelihood; Bates and Watts 1988, chapter 6, exact for a linear model). For given exponents the region is an ellipsoid of E, A
 and B, whose extreme points are known in closed form; the exponents are walked over a grid that follows the region's shape.
 
-No bootstrap over sizes: a resample of few sizes loses an end of the grid (uncertainty.py has what that did to coverage). How often these
-intervals hold planted truths is in benchmarks/results/forecast.json.
+No bootstrap over sizes: a resample of few sizes loses an end of the grid (uncertainty.py has what that did to coverage). Measured
+at nominal 95 %: 92.5 to 95.4 % of 240 planted truths a quantity, 93.3 % on average (benchmarks/results/forecast.json), so a little narrow.
 """
 
 # Shapes: K pairs of exponents inside the region, 3 coefficients (E, A, B).
