@@ -23,6 +23,7 @@ from components.scaling.power_law import Points, PowerLaw, fit_power_law
 
 MIN_RUNGS = 4  # three unknowns, and one rung to tell whether the law fits at all
 BISECTIONS = 12  # each bound to 1 / 4096 of the last doubling
+NAILED = 1e4  # weight of a point that the law must pass, in weights of all runs
 MAX_LOG_DISTANCE = math.log(10)  # a target ten times off: the ladder says nothing
 
 
@@ -52,32 +53,33 @@ class Fit:
     irreducible: bool
     config: ExtrapolationConfig
 
-    def interval(self, train_flops: float) -> tuple[float, float]:
-        """Prediction interval [nats] for the loss of one new run of ``train_flops`` operations.
+    def interval(self, train_flops: float, new_run: bool = True) -> tuple[float, float]:
+        """Prediction interval [nats] for the loss of one new run of ``train_flops`` operations, or the law's own without its scatter.
 
         Raises:
             InputError: the ladder scatters so much that it excludes no loss.
         """
-        return self._bound(train_flops, -1), self._bound(train_flops, +1)
+        return self._bound(train_flops, -1, new_run), self._bound(train_flops, +1, new_run)
 
-    def _bound(self, train_flops: float, side: int) -> float:
+    def _bound(self, train_flops: float, side: int, new_run: bool) -> float:
         from scipy.stats import f
 
         limit = self.squares + self.scatter.variance * float(f.ppf(self.config.confidence, 1, self.scatter.degrees_of_freedom))
         centre = self.law.loss_nats(train_flops)
         inside, outside = 0.0, max(math.sqrt(self.scatter.new_run_variance), 1e-9)
-        while self._squares_with(train_flops, centre * math.exp(side * outside)) <= limit:
+        while self._squares_with(train_flops, centre * math.exp(side * outside), new_run) <= limit:
             inside, outside = outside, 2 * outside
             if outside > MAX_LOG_DISTANCE:
                 raise InputError("metrics/ladder: the runs scatter too much for any forecast; add rungs or seeds to ladder in params.yaml")
         for _ in range(BISECTIONS):
             middle = (inside + outside) / 2
-            kept = self._squares_with(train_flops, centre * math.exp(side * middle)) <= limit
+            kept = self._squares_with(train_flops, centre * math.exp(side * middle), new_run) <= limit
             inside, outside = (middle, outside) if kept else (inside, middle)
         return centre * math.exp(side * outside)
 
-    def _squares_with(self, train_flops: float, loss_nats: float) -> float:
+    def _squares_with(self, train_flops: float, loss_nats: float, new_run: bool) -> float:
         weight = self.scatter.variance / self.scatter.new_run_variance if self.scatter.new_run_variance else 1.0
+        weight = weight if new_run else NAILED * float(self.points.weights_P.sum())
         joint = self.points.with_point(train_flops, loss_nats, weight)
         return fit_power_law(joint, self.config, self.irreducible)[1]
 

@@ -7,11 +7,10 @@ where rungs scatter more. Median width 3 to 12 % of the loss (15 to 20 % with sc
 import numpy as np
 import pytest
 
-from components.scaling.config import ExtrapolationConfig
 from components.scaling.ladder import LadderRun
 from components.scaling.uncertainty import fit_ladder
+from tests.scaling_example import CONFIG
 
-CONFIG = ExtrapolationConfig(confidence=0.95, exponent_min=0.01, exponent_max=1.5, pooling_level=0.25)
 FLOPS = (8e10, 2.2e11, 5e11, 1e12, 2.1e12)
 TARGET_FLOPS = 2e13
 LAWS = ((0.0, 0.06), (0.0, 0.12), (0.3, 0.2), (0.5, 0.15), (0.6, 0.3), (0.7, 0.5))

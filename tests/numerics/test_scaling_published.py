@@ -15,13 +15,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from components.scaling.config import ExtrapolationConfig
+from components.scaling import table_forecast
+from components.scaling.approach3 import fit_approach3
 from components.scaling.forecast import make_forecast
 from components.scaling.ladder import LadderRun
+from components.scaling.table import read_table
+from tests.scaling_example import CONFIG
 
-CONFIG = ExtrapolationConfig(confidence=0.95, exponent_min=0.01, exponent_max=1.5, pooling_level=0.25)
 DATA = Path("../shared/data/scaling")
 MIN_RUNS_OF_ENVELOPE = 20  # the least loss of fewer runs is no envelope
 
@@ -110,3 +113,17 @@ def test_chinchilla_envelope_from_ten_times_less_compute() -> None:
     result = outcome([run for run in envelope if run[0] < envelope[-1][0] / 9], envelope[-1])
     assert result.inside
     assert abs(result.relative_error) < 0.03
+
+
+def test_approach_3_on_chinchillas_points_is_besiroglus_refit() -> None:
+    """Without the five runs of least compute, as Besiroglu 2024 does; bounds are what was measured, rounded up."""
+    table = read_table(DATA / "chinchilla-epoch-svg/svg_extracted_data.csv", {})
+    assert table.num_runs == 245
+    fitted = fit_approach3(table.subset(np.arange(245) >= 5), CONFIG.surface).law.parameters()
+    assert fitted["E"] == pytest.approx(1.8172, abs=0.005)
+    assert fitted["alpha"] == pytest.approx(0.3478, abs=0.003)
+    assert fitted["beta"] == pytest.approx(0.3658, abs=0.003)
+    assert fitted["A"] == pytest.approx(482.01, rel=0.03)
+    assert fitted["B"] == pytest.approx(2085.43, rel=0.06)
+    study = table_forecast.study(table, CONFIG, 0.95, "chinchilla")
+    assert {run.line for run in study.table.left_out} >= {2, 3, 4, 5}, "the runs of least compute lie far above any surface"

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from components.errors import InputError
-from components.scaling.config import ExtrapolationConfig
 from components.scaling.forecast import make_forecast, score_forecast, verify_seal
 from components.scaling.ladder import ExcludedRun, LadderRun
 from components.scaling.uncertainty import fit_ladder
+from tests.scaling_example import CONFIG
 
-CONFIG = ExtrapolationConfig(confidence=0.95, exponent_min=0.01, exponent_max=1.5, pooling_level=0.25)
 FLOPS = (8e10, 2.2e11, 5e11, 1e12, 2.1e12)
 TARGET_FLOPS = 20_000_000_000_000
 PATH = Path("metrics/forecast.json")

@@ -10,6 +10,7 @@ from components.artifacts import write_json
 from components.errors import InputError
 from components.scaling.config import ExtrapolationConfig, LadderConfig
 from components.scaling.ladder import ExcludedRun, LadderRun, read_ladder
+from tests.scaling_example import SURFACE
 
 LADDER = LadderConfig(seeds=[0, 1], rungs={"r1": {}, "r2": {}})
 
@@ -72,4 +73,4 @@ def test_a_seed_cannot_be_named_twice() -> None:
 
 def test_exponents_must_be_in_order() -> None:
     with pytest.raises(ValidationError, match=r"exponent_min 1\.0 is not below"):
-        ExtrapolationConfig(confidence=0.95, exponent_min=1.0, exponent_max=0.5, pooling_level=0.25)
+        ExtrapolationConfig(confidence=0.95, exponent_min=1.0, exponent_max=0.5, surface=SURFACE, pooling_level=0.25)

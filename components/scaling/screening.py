@@ -1,0 +1,90 @@
+"""What is wrong with a table of runs, seen before any law is fitted: units that differ, runs that diverged, loss that rises."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.errors import InputError
+from components.scaling.config import SurfaceConfig
+from components.scaling.table import FLOPS_PER_PARAM_TOKEN, LeftOut, RunTable
+
+UNIT_FACTOR = 5.0  # no convention of counting moves C / N D so far from the other runs': thousands, millions or sequences do
+CONVENTION_FACTOR = 1.05  # C / N D nearer to 6 than this is 6
+USUAL_TOKENS_PER_PARAM = (0.1, 1e5)
+RISING_CORRELATION = 0.5  # of ranks of loss and compute
+MIN_RUNS_TO_RISE = 5
+
+
+def screen(table: RunTable, config: SurfaceConfig, where: str) -> tuple[RunTable, float]:
+    """The runs that can be believed, and operations per parameter and token in the table's own counting.
+
+    Raises:
+        InputError: the loss rises with compute.
+    """
+    table, flops_per_param_token = _same_units(table)
+    table = _without_diverged(table, config)
+    if table.num_runs >= MIN_RUNS_TO_RISE and rank_correlation(table.flops_P, table.losses_P) > RISING_CORRELATION:
+        raise InputError(
+            f"{where}: the loss rises with compute, no law says how it goes on; check the columns (loss, not accuracy) and their units"
+        )
+    return table, flops_per_param_token
+
+
+def rank_correlation(x_P: np.ndarray, y_P: np.ndarray) -> float:
+    """Spearman's, ties by their mean rank; 0 where one of both does not vary."""
+    if np.ptp(x_P) == 0 or np.ptp(y_P) == 0:
+        return 0.0
+    return float(np.corrcoef(_ranks(x_P), _ranks(y_P))[0, 1])
+
+
+def _ranks(values_P: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values_P, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
+
+
+def _same_units(table: RunTable) -> tuple[RunTable, float]:
+    if table.n_params_P is None or table.n_tokens_P is None:
+        return table, FLOPS_PER_PARAM_TOKEN
+    ratios_P = table.flops_P / (table.n_params_P * table.n_tokens_P)
+    typical = float(np.median(ratios_P))
+    odd = np.abs(np.log(ratios_P / typical)) > np.log(UNIT_FACTOR)
+    left_out = [
+        LeftOut(int(line), f"C / N D is {ratio:.3g}, the other runs' {typical:.3g}: units mixed (tokens or sequences, thousands)?")
+        for line, ratio in zip(table.lines_P[odd], ratios_P[odd], strict=True)
+    ]
+    warnings = []
+    off = max(typical / FLOPS_PER_PARAM_TOKEN, FLOPS_PER_PARAM_TOKEN / typical)
+    if off > UNIT_FACTOR:
+        warnings.append(f"C is {typical:.3g} N D, far from 6 N D: check the units (tokens or sequences, FLOP or PF-days)")
+    elif off > CONVENTION_FACTOR:
+        warnings.append(f"C is {typical:.3g} N D in the table, not 6 N D; N and D are planned with the table's own counting")
+    tokens_per_param = float(np.median(table.n_tokens_P / table.n_params_P))
+    if not USUAL_TOKENS_PER_PARAM[0] <= tokens_per_param <= USUAL_TOKENS_PER_PARAM[1]:
+        warnings.append(f"{tokens_per_param:.3g} tokens per parameter is unusual: check that D counts tokens and N parameters")
+    return table.subset(~odd, left_out, warnings), typical if off > CONVENTION_FACTOR else FLOPS_PER_PARAM_TOKEN
+
+
+def _without_diverged(table: RunTable, config: SurfaceConfig) -> RunTable:
+    """Leave out a run that is much worse than one with no more of anything: no law of scaling allows that."""
+    sizes, tokens = (table.flops_P if column is None else column for column in (table.n_params_P, table.n_tokens_P))
+    left_out = []
+    for index in range(table.num_runs):
+        smaller = (sizes <= sizes[index]) & (tokens <= tokens[index])
+        best = int(np.argmin(np.where(smaller, table.losses_P, np.inf)))
+        if table.losses_P[index] > (1 + config.diverged_excess) * table.losses_P[best]:
+            better = f"the {table.losses_P[best]:.4g} of the smaller run on line {table.lines_P[best]}"
+            reason = f"loss {table.losses_P[index]:.4g} exceeds {better}: diverged?"
+            left_out.append((index, LeftOut(int(table.lines_P[index]), reason)))
+    return drop(table, left_out, config, "are worse than smaller runs")
+
+
+def drop(table: RunTable, left_out: Sequence[tuple[int, LeftOut]], config: SurfaceConfig, what: str) -> RunTable:
+    """The table without these runs, unless they are so many that the suspicion falls on the law."""
+    if len(left_out) > config.max_left_out_share * table.num_runs:
+        return table.subset(
+            np.ones(table.num_runs, bool),
+            warnings=[f"{len(left_out)} of {table.num_runs} runs {what}: too many to be outliers, all are kept"],
+        )
+    kept = np.ones(table.num_runs, bool)
+    kept[[index for index, _ in left_out]] = False
+    return table.subset(kept, [reason for _, reason in left_out])

@@ -1,0 +1,154 @@
+"""Plan a run: what to train with so much compute, so many hours of a device or so much money, or what a wanted loss takes.
+
+The law comes from a table of runs (see flows.forecast), or from the graph's ladder.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.errors import InputError
+from components.scaling.config import ExtrapolationConfig, LadderConfig
+from components.scaling.devices import DEVICES, Device
+from components.training.config import TrainingConfig
+from flows import forecast, params, stage
+
+if TYPE_CHECKING:
+    from components.scaling.planner import Plan
+    from components.scaling.table import RunTable
+
+
+class Sections(params.Sections):
+    """How laws are fitted, and the ladder with its learning rates."""
+
+    extrapolation: ExtrapolationConfig
+    ladder: LadderConfig
+    training: TrainingConfig
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a plan; exit status 2 and one line if the question or the table is no good."""
+    args = _parser().parse_args(argv)
+    try:
+        print("\n".join(_lines(args)))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return stage.EXIT_BAD_INPUT
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows.plan", description=__doc__)
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--flops", type=float, metavar="C", help="compute of the run")
+    budget.add_argument("--hours", type=float, metavar="H", help="hours of the devices; needs --device")
+    budget.add_argument("--money", type=float, metavar="USD", help="cost of the run; needs --device")
+    budget.add_argument("--loss", type=float, metavar="L", help="nats per token that the run shall reach")
+    parser.add_argument("--device", choices=sorted(DEVICES), help="accelerator; its peak, utilisation and price have sources in the code")
+    parser.add_argument("--devices", type=int, default=1, metavar="K", help="how many of them")
+    parser.add_argument("--peak-flops", type=float, help="instead of the device's peak, FLOP/s")
+    parser.add_argument("--mfu", type=float, help="instead of the device's utilisation, 0 to 1")
+    parser.add_argument("--price-per-hour", type=float, help="instead of the device's price, USD")
+    parser.add_argument("--noise-scale", type=float, metavar="B", help="measured gradient noise scale, tokens")
+    parser.add_argument("--table", type=Path, help="CSV file of runs; without, the graph's ladder")
+    parser.add_argument("--ladder", type=Path, default=Path("metrics/ladder"), help="folder of the ladder's results")
+    forecast.add_column_options(parser)
+    return parser
+
+
+def _lines(args: argparse.Namespace) -> list[str]:
+    from components.scaling import planner, table_forecast
+    from components.scaling.table import read_table
+
+    _check(args)
+    loaded = params.load(Sections)
+    where = str(args.table or args.ladder)
+    table = read_table(args.table, forecast.named_columns(args)) if args.table else ladder_table(args.ladder, loaded.ladder)
+    study = table_forecast.study(table, loaded.extrapolation, loaded.extrapolation.confidence, where)
+    device = None if args.device is None else planner.with_overrides(DEVICES[args.device], args.peak_flops, args.mfu, args.price_per_hour)
+    lines = []
+    if args.loss is not None:
+        flops, (low, high) = planner.flops_of_loss(study, args.loss)
+        lines = [f"loss {args.loss:g} takes {flops:.3g} FLOP ({low:.3g} to {high:.3g})"]
+    else:
+        flops = _flops(args, device)
+    plan = planner.plan(study, flops, device, args.devices, args.noise_scale, ladder_rates(args.ladder, loaded))
+    return [*lines, *_report(plan, device, args.devices, study.confidence)]
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("flops", "hours", "money", "loss", "peak_flops", "mfu", "price_per_hour", "noise_scale", "devices"):
+        value = getattr(args, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"--{name.replace('_', '-')} {value} is not a positive number")
+    if args.mfu is not None and args.mfu > 1:
+        raise InputError(f"--mfu {args.mfu} is more than the whole peak; give a share, for example 0.4")
+    if args.device is None and (args.hours is not None or args.money is not None):
+        raise InputError(f"--hours and --money need --device, one of {', '.join(sorted(DEVICES))}")
+
+
+def _flops(args: argparse.Namespace, device: Device | None) -> float:
+    from components.scaling import planner
+
+    if args.flops is not None:
+        return float(args.flops)
+    assert device is not None, "checked"
+    return (
+        planner.flops_of_hours(args.hours, device, args.devices) if args.hours is not None else planner.flops_of_money(args.money, device)
+    )
+
+
+def ladder_table(folder: Path, ladder: LadderConfig) -> "RunTable":
+    """The graph's ladder as a table; a rung's seeds are runs of their own."""
+    import numpy as np
+
+    from components.artifacts import read_json
+    from components.scaling.ladder import read_ladder
+    from components.scaling.table import LeftOut, RunTable
+
+    runs, excluded = read_ladder(folder, ladder)
+    if not runs:
+        raise InputError(f"{folder}: no run of the ladder has a finite loss; mend the ladder")
+    records = [read_json(folder / f"{run.rung}-{run.seed}.json") for run in runs]
+    columns = [np.array([float(record[key]) for record in records]) for key in ("train_flops", "loss_nats", "parameters", "train_tokens")]
+    left_out = tuple(LeftOut(0, f"{run.rung}-{run.seed}: {run.reason}") for run in excluded)
+    return RunTable(columns[0], columns[1], np.arange(1, len(runs) + 1), columns[2], columns[3], left_out)
+
+
+def ladder_rates(folder: Path, loaded: Sections) -> list[tuple[float, float]]:
+    """(parameters, learning rate) of each rung that has trained."""
+    from components.artifacts import read_json
+
+    rates = []
+    for rung in loaded.ladder.rungs:
+        path = folder / f"{rung}-{loaded.ladder.seeds[0]}.json"
+        if path.exists():
+            own = params.load(Sections, [f"ladder.rungs.{rung}"])
+            rates.append((float(read_json(path)["parameters"]), own.training.learning_rate))
+    return rates
+
+
+def _report(plan: "Plan", device: Device | None, count: int, confidence: float) -> list[str]:
+    told, size = plan.forecast, plan.forecast.n_params
+    shape = "N and D unknown: the table has none" if size is None or told.n_tokens is None else f"N {size:.3g}, D {told.n_tokens:.3g}"
+    span = f"{told.interval[0]:.4f} to {told.interval[1]:.4f}"
+    lines = [
+        f"{told.flops:.3g} FLOP, {told.compute_ratio:.3g} times the largest run: {shape}",
+        f"  loss {told.loss_nats:.4f} nats per token, {100 * confidence:g} % interval {span} ({told.method})",
+        f"  batch {plan.batch_tokens:.3g} tokens ({plan.batch_rule})",
+        *(f"  learning rate {rate.value:.2g} ({rate.rule}'s rule)" for rate in plan.rates),
+        f"  weights and optimiser {plan.state_bytes / 1e9:.3g} GB, activations not counted",
+    ]
+    if device is not None and plan.hours is not None:
+        cost = "no price known" if plan.cost_usd is None else f"{plan.cost_usd:,.2f} USD"
+        lines.append(f"  {plan.hours:,.3g} hours on {count} x {device.name}, {cost} ({100 * device.mfu:g} % of its peak; {device.source})")
+    for answer in plan.published:
+        loss = "" if answer.loss_nats is None else f", loss {answer.loss_nats:.3f} on its own text"
+        lines.append(f"  {answer.name}: N {answer.n_params:.3g}, D {answer.n_tokens:.3g}{loss}")
+    return [*lines, *(f"warning: {text}" for text in plan.warnings)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""``python -m flows.forecast`` and ``python -m flows.plan`` from their command lines, on good tables and on bad ones."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.artifacts import write_json
+from components.scaling.surface import Surface
+from flows import forecast, params, plan
+
+TRUTH = Surface(1.7, 400.0, 2000.0, 0.34, 0.37, 1.0, 1.0)
+KEYS = {"loss_nats", "low", "high", "method", "n_params", "n_tokens", "warnings"}
+Rows = list[list[float]]
+
+
+def runs(noise: float = 0.003) -> Rows:
+    """N, D, C and loss of four budgets of six sizes."""
+    rng, rows = np.random.default_rng(0), []
+    for flops in np.geomspace(1e17, 1e19, 4).tolist():
+        for size in (TRUTH.optimum(flops, 6.0)[0] * np.geomspace(1 / 4, 4, 6)).tolist():
+            tokens = flops / 6 / size
+            rows.append([size, tokens, flops, float(TRUTH.loss_nats(size, tokens) * np.exp(rng.normal(0, noise)))])
+    return rows
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., str]:
+    def write(rows: Rows, header: str = "N,D,C,loss") -> str:
+        path = tmp_path / "runs.csv"
+        path.write_text("\n".join([header, *(",".join(f"{value:.9g}" for value in row) for row in rows)]) + "\n")
+        return str(path)
+
+    return write
+
+
+def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    assert forecast.main([*argv, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) == KEYS
+    return dict(record)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert forecast.main(list(argv)) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_json_holds_the_forecast_at_the_optimum(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    record = answer(capsys, table(runs()), "--at-flops", "1e20")
+    n, d = TRUTH.optimum(1e20, 6.0)
+    assert record["low"] <= record["loss_nats"] <= record["high"]
+    assert record["low"] <= TRUTH.loss_nats(n, d) <= record["high"]
+    assert record["n_params"] == pytest.approx(n, rel=0.3)
+    assert 6 * record["n_params"] * record["n_tokens"] == pytest.approx(1e20)
+    wide = answer(capsys, table(runs()), "--at-flops", "1e20", "--confidence", "0.999")
+    run = answer(capsys, table(runs()), "--at-flops", "1e20", "--interval", "run")
+    for wider in (wide, run):
+        assert wider["low"] < record["low"] < record["high"] < wider["high"]
+
+
+def test_n_and_d_are_taken_as_given(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    path = table(runs())
+    both = answer(capsys, path, "--n-params", "1e9", "--n-tokens", "1e10")
+    one = answer(capsys, path, "--n-params", "1e9", "--at-flops", "6e19")
+    assert both["loss_nats"] == pytest.approx(one["loss_nats"])
+    assert both["low"] <= TRUTH.loss_nats(1e9, 1e10) <= both["high"]
+
+
+def test_readable_form_shows_every_method(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert forecast.main([table(runs()), "--at-flops", "1e20", "--other-n-params-column", "N"]) == 0
+    text = capsys.readouterr().out
+    for name in ("variable projection", "L(C)", "approach 1", "approach 2", "approach 3", "Kaplan L(N, D)", "Kaplan L(N, S)", "counted by"):
+        assert name in text
+
+
+def test_same_table_same_bytes_in_any_order(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    first = answer(capsys, table(runs()), "--at-flops", "1e20")
+    assert answer(capsys, table(runs()), "--at-flops", "1e20") == first
+    assert answer(capsys, table(runs()[::-1]), "--at-flops", "1e20")["loss_nats"] == pytest.approx(first["loss_nats"], rel=1e-6)
+
+
+def changed(index: int, column: int, factor: float) -> Rows:
+    rows = runs()
+    rows[index][column] *= factor
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "flops", "warning"),
+    [
+        (runs(), "1e25", r"looks 1e\+06 times beyond the largest run"),
+        (runs(), "1e21", "looks 100 times beyond"),
+        (changed(5, 3, float("nan")), "1e20", "line 7 left out: loss is missing or not finite"),
+        (changed(5, 3, -1), "1e20", "not positive"),
+        (changed(20, 3, 2.5), "1e20", "line 22 left out: loss .* diverged"),
+        (changed(20, 3, 1.12), "1e20", "line 22 left out: loss .* off the rest"),
+        (changed(4, 1, 1 / 2048), "1e20", "line 6 left out: C / N D .* units mixed"),
+        ([*runs(), runs()[0]], "1e20", "line 26 left out: repeats line 2"),
+        ([[n, d / 2048, c, loss] for n, d, c, loss in runs()], "1e20", "far from 6 N D: check the units"),
+        ([[n, 20 * n, 120 * n * n, TRUTH.loss_nats(n, 20 * n)] for n in np.geomspace(1e6, 1e8, 9)], "1e20", "D is tied to N"),
+        (runs()[::5], "1e20", "runs are too few for the 5 parameters"),
+    ],
+)
+def test_what_is_odd_is_a_warning_and_the_forecast_stands(
+    rows: Rows, flops: str, warning: str, table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = answer(capsys, table(rows), "--at-flops", flops)
+    assert any(re.search(warning, text) for text in record["warnings"]), record["warnings"]
+    assert 1.0 < record["low"] <= record["loss_nats"] <= record["high"]
+    if "left out" in warning:
+        n, d = TRUTH.optimum(float(flops), 6.0)
+        assert record["loss_nats"] == pytest.approx(TRUTH.loss_nats(n, d), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (runs()[:1], r"all runs have one size|too few"),
+        (runs()[:4], "too few"),
+        ([[1e8, d, 6e8 * d, 3 + 1e3 * d**-0.4] for d in np.geomspace(1e9, 1e11, 8)], "all runs have one size, N = 1e\\+08"),
+        ([[n, d, c, 6 - loss] for n, d, c, loss in runs()], "the loss rises with compute"),
+        ([[n, d, c, 3.0] for n, d, c, _ in runs()], "the loss falls neither with N nor with D"),
+    ],
+)
+def test_what_no_law_can_carry_is_refused(rows: Rows, message: str, table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert re.search(message, refusal(capsys, table(rows), "--at-flops", "1e20"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give --at-flops"),
+        (["--at-flops", "-1"], "--at-flops -1.0 is not a positive number"),
+        (["--at-flops", "nan"], "not a positive number"),
+        (["--at-flops", "1e20", "--confidence", "95"], "--confidence 95.0 is not between 0 and 1"),
+        (["--at-flops", "1e20", "--n-params", "1e9", "--n-tokens", "1e9"], "one too many"),
+        (["--at-flops", "1e20", "--loss-column", "perplexity"], "no column 'perplexity'"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(
+    options: list[str], message: str, table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refusal(capsys, table(runs()), *options)
+
+
+def test_losses_against_compute_alone_give_a_forecast_without_n_and_d(
+    table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [[c, 1.5 + 3 * (c / 1e17) ** -0.15 + (-1) ** i / 500] for i, c in enumerate(np.geomspace(1e17, 1e19, 7).tolist())]
+    record = answer(capsys, table(rows, "compute,loss"), "--at-flops", "1e20")
+    assert record["n_params"] is None
+    assert record["low"] <= 1.5 + 3 * 1e3**-0.15 <= record["high"]
+
+
+def plan_text(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert plan.main(list(argv)) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def test_hours_money_and_compute_that_are_equal_give_one_plan(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["--table", table(runs()), "--device", "h100-80gb", "--mfu", "0.5", "--peak-flops", "1e15", "--price-per-hour", "2"]
+    plans = [plan_text(capsys, *own, *budget) for budget in (["--flops", "1.8e19"], ["--hours", "10"], ["--money", "20"])]
+    assert len(set(plans)) == 1
+    assert "10 hours on 1 x h100-80gb, 20.00 USD" in plans[0]
+    for part in ("N ", "batch ", "learning rate", "weights and optimiser", "Kaplan 2020: N", "Chinchilla: N", "95 % interval"):
+        assert part in plans[0]
+
+
+def test_the_compute_for_a_loss_reaches_it(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    first = plan_text(capsys, "--table", table(runs()), "--loss", "3.0").splitlines()[0].split()
+    flops = float(first[3])
+    n, d = TRUTH.optimum(flops, 6.0)
+    assert TRUTH.loss_nats(n, d) == pytest.approx(3.0, rel=0.01)
+    assert plan.main(["--table", table(runs()), "--loss", "1.0"]) == 2
+    assert "does not reach it" in capsys.readouterr().err
+
+
+def test_a_plan_from_the_graphs_ladder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert plan.main(["--flops", "1e14"]) == 2
+    assert "metrics/ladder" in capsys.readouterr().err
+    ladder = params.load(plan.Sections).ladder
+    for number, rung in enumerate(ladder.rungs):
+        for seed in ladder.seeds:
+            n, d = 4e4 * 1.5**number, 2.5e5 * 1.2**number
+            loss = 2 + 3 * (n * d / 1e10) ** -0.2 + (-1) ** number / 200 + seed / 400
+            write_json(
+                Path(f"metrics/ladder/{rung}-{seed}.json"),
+                {"train_flops": 6.7 * n * d, "loss_nats": loss, "parameters": n, "train_tokens": d},
+            )
+    text = plan_text(capsys, "--flops", "1e14")
+    assert "ladder's rule" in text
+    assert "warning: looks" in text
+    assert plan.main(["--hours", "1"]) == 2
+    assert "need --device" in capsys.readouterr().err
