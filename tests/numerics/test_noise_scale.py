@@ -58,7 +58,19 @@ def flat_gradient(model: GPT, batch: torch.Tensor) -> torch.Tensor:
 def test_micro_batches_of_a_gpt_give_its_norms_and_the_same_gradient(sequences: int) -> None:
     """Through Lightning's module: the numbers that the estimator gets, and gradients bit for bit those of plain accumulation."""
     torch.manual_seed(0)
-    model = GPT(TransformerConfig(context_length=8, num_layers=1, d_model=8, num_heads=2, norm_placement="pre", dropout=0.0, vocab_size=16))
+    model = GPT(
+        TransformerConfig(
+            context_length=8,
+            num_layers=1,
+            d_model=8,
+            num_heads=2,
+            norm_placement="pre",
+            attention_pattern="dense",
+            band_tokens=None,
+            dropout=0.0,
+            vocab_size=16,
+        )
+    )
     module = LitGPT(model, CONFIG.model_copy(update={"micro_batch_sequences": 2}))
     module.manual_backward = torch.Tensor.backward  # type: ignore[method-assign, assignment]
     batch = torch.randint(16, (sequences, 9), generator=torch.Generator().manual_seed(1))
@@ -76,7 +88,19 @@ def test_micro_batches_of_a_gpt_give_its_norms_and_the_same_gradient(sequences: 
 def test_agrees_with_the_covariance_of_a_gpts_gradients(tmp_path: Path) -> None:
     """Sequences are drawn independently, so a sequence is the unit: per-sequence gradients give tr(Sigma) and G directly."""
     torch.manual_seed(0)
-    model = GPT(TransformerConfig(context_length=8, num_layers=1, d_model=8, num_heads=2, norm_placement="pre", dropout=0.0, vocab_size=16))
+    model = GPT(
+        TransformerConfig(
+            context_length=8,
+            num_layers=1,
+            d_model=8,
+            num_heads=2,
+            norm_placement="pre",
+            attention_pattern="dense",
+            band_tokens=None,
+            dropout=0.0,
+            vocab_size=16,
+        )
+    )
     module = LitGPT(model, CONFIG.model_copy(update={"micro_batch_sequences": 2, "noise_scale_smoothing": 0.999}))
     module.manual_backward = torch.Tensor.backward  # type: ignore[method-assign, assignment]
     generator = torch.Generator().manual_seed(1)

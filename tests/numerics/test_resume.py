@@ -29,7 +29,9 @@ TRAINING = TrainingConfig.model_validate(
     | {"train_tokens": 1600, "batch_tokens": 96, "ramp_start_batch_tokens": 32, "ramp_tokens": 256, "shuffle_block_windows": 13}
     | {"micro_batch_sequences": 2, "learning_rate": 0.01}
 )
-MODEL = ModelConfig(context_length=16, num_layers=1, d_model=16, num_heads=2, norm_placement="pre", dropout=0.1)
+MODEL = ModelConfig(
+    context_length=16, num_layers=1, d_model=16, num_heads=2, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.1
+)
 COMPUTE = ComputeConfig(accelerator="cpu", precision="32-true", threads=1, loader_workers=0)
 
 

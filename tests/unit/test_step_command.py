@@ -16,7 +16,9 @@ from components.transformer.config import ModelConfig
 from flows import cells, step
 from tests.unit.test_data_order import CONFIG
 
-MODEL = ModelConfig(context_length=8, num_layers=1, d_model=8, num_heads=1, norm_placement="pre", dropout=0.0)
+MODEL = ModelConfig(
+    context_length=8, num_layers=1, d_model=8, num_heads=1, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.0
+)
 COMPUTE = ComputeConfig(accelerator="cpu", precision="32-true", threads=1, loader_workers=0)
 SHARES = {"a": 0.25, "b": 0.75}
 
@@ -91,6 +93,6 @@ def test_command(
 
 def test_other_tokens_than_those_trained_on_are_refused(run: tuple[TokenShards, Path], capsys: pytest.CaptureFixture[str]) -> None:
     shards, out = run
-    write_manifest(shards.path, "token_shards", vocab_size=98, splits=shards.manifest["splits"])
+    write_manifest(shards.path, "token_shards", vocab_size=198, splits=shards.manifest["splits"])
     assert step.main([str(out), "--step", "1", "--tokens", str(shards.path)]) == 2
     assert "was not trained on the tokens in" in capsys.readouterr().err
