@@ -81,8 +81,12 @@ def plain_attention(heads_BT3HK: Tensor) -> Tensor:
 @pytest.mark.parametrize("length", [1, 5, 8, 12, 16, 21])
 def test_attention_in_blocks_is_causal_attention(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(causal_attention, "BLOCK_QUERIES", 8)
+    monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", {torch.float32: 1, torch.bfloat16: 1})
     heads = torch.randn(2, length, 3, 3, 4, generator=torch.Generator().manual_seed(0))
     assert_same(lambda x: causal_attention.causal_attention(x, 0.0), plain_attention, heads)
+    exact = gradients(plain_attention, heads)
+    for ours, truth in zip(gradients(lambda x: causal_attention.causal_attention(x, 0.0), heads.bfloat16()), exact, strict=True):
+        assert (ours - truth).norm() < 0.02 * truth.norm() + 1e-6
 
 
 def test_attention_with_dropout_drops() -> None:
