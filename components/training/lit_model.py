@@ -1,13 +1,12 @@
 """Pre-training as a LightningModule: next-token loss, accumulation, clipping, the schedule in tokens."""
 
-# Shapes: S sequences of a step, T context length, V vocab_size.
+# Shapes: S sequences of a step, T context length, N = S * T, D d_model.
 
 import math
 from typing import cast
 
 import lightning.pytorch as pl
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from components.training.config import TrainingConfig
 from components.training.noise_scale import NoiseScale
 from components.training.optimizer import build_adamw
 from components.training.schedule import learning_rate
+from components.transformer.fused_loss import next_token_nats
 from components.transformer.model import GPT
 
 
@@ -105,5 +105,5 @@ def _add(sums: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
 
 def next_token_loss(model: GPT, tokens: Tensor) -> Tensor:
     """Mean cross-entropy of each next token, int64 [S, T + 1] -> scalar [nats per token], float32 (GPT-1 eq. 1)."""
-    logits_STV = model(tokens[:, :-1])
-    return F.cross_entropy(logits_STV.flatten(0, 1), tokens[:, 1:].flatten())
+    hidden_ND = model.hidden(tokens[:, :-1]).flatten(0, 1)
+    return next_token_nats(hidden_ND, model.token_embedding.weight, tokens[:, 1:].flatten())

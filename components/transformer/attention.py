@@ -2,10 +2,10 @@
 
 # Shapes: B batch, T positions, D d_model, H heads, K width of one head (D = H * K).
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.transformer.banded import banded_attention
+from components.transformer.causal_attention import causal_attention
 from components.transformer.config import TransformerConfig
 
 
@@ -23,12 +23,12 @@ class CausalSelfAttention(nn.Module):
     def forward(self, x_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
         batch, length, width = x_BTD.shape
-        heads = self.query_key_value(x_BTD).view(batch, length, 3, self.num_heads, width // self.num_heads)
-        q_BHTK, k_BHTK, v_BHTK = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        heads_BT3HK = self.query_key_value(x_BTD).view(batch, length, 3, self.num_heads, width // self.num_heads)
         dropout = self.dropout if self.training else 0.0
         if self.band_tokens is None:
-            y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+            y_BTD = causal_attention(heads_BT3HK, dropout)
         else:
+            q_BHTK, k_BHTK, v_BHTK = heads_BT3HK.permute(2, 0, 3, 1, 4).unbind(0)
             y_BHTK = banded_attention(q_BHTK, k_BHTK, v_BHTK, self.band_tokens, dropout)
-        y_BTD = y_BHTK.transpose(1, 2).reshape(batch, length, width)
+            y_BTD = y_BHTK.transpose(1, 2).reshape(batch, length, width)
         return self.projection(y_BTD)  # type: ignore[no-any-return]

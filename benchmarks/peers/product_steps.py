@@ -1,0 +1,89 @@
+"""What a step of the pretrain stage costs over the bare step of the same model, the smallest rung of params.yaml."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.peers.training_steps import Shape, ours
+from components.training.config import ComputeConfig, TrainingConfig
+from components.transformer.config import ModelConfig
+from flows import params, tracking
+
+if TYPE_CHECKING:
+    from components.artifacts import TokenShards
+
+RUNG = "ladder.rungs.r1"
+VOCAB_SIZE = 2048
+STEPS = 300
+SKIPPED = 20  # of the first, which make the optimiser's state
+
+
+class Sections(params.Sections):
+    """What the stage reads."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    compute: ComputeConfig
+
+
+def overhead_ms(folder: Path) -> float:
+    """Median between the rows of a tracked run, less that of the bare step right before and after it [ms].
+
+    In processor time of this process, one thread: the whole of it on a quiet machine, and the same on a busy one.
+    """
+    from components.training.trainer import prepare
+
+    loaded = params.load(Sections, [RUNG])
+    prepare(loaded.compute, seed=0)
+    bare = [_bare_seconds(loaded)]
+    product = _product_seconds(loaded, folder)
+    bare.append(_bare_seconds(loaded))
+    return 1000 * (product - sum(bare) / len(bare))
+
+
+def _product_seconds(loaded: Sections, folder: Path) -> float:
+    """A whole run as flows/stages/pretrain_model.py makes it, into an MLflow store of its own."""
+    from components.training.pretrain import PretrainConfig, pretrain
+
+    tokens = STEPS * loaded.training.batch_tokens
+    update = {"train_tokens": tokens, "warmup_tokens": 0, "curve_points": 1, "curve_tokens": loaded.model.context_length}
+    config = PretrainConfig(loaded.model, loaded.training.model_copy(update=update), loaded.compute)
+    shards, ticks = _tokens(folder, tokens + loaded.model.context_length + 1), list[float]()
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    with tracking.run("pretrain", [], 0, loaded) as run:
+
+        def on_row(row: dict[str, float]) -> None:
+            run.log_rows([row])
+            ticks.append(time.process_time())
+
+        pretrain(shards, config, 0, folder / "out", folder / "state", on_row)
+    return median(end - start for start, end in zip(ticks[SKIPPED:], ticks[SKIPPED + 1 :], strict=False))
+
+
+def _tokens(folder: Path, num_tokens: int) -> "TokenShards":
+    from components.artifacts import TokenShards, write_manifest
+    from components.tokenization.shards import StreamDocument, write_stream
+
+    folder.mkdir(parents=True)
+    splits = {}
+    for split, length in (("train", num_tokens), ("held_out", num_tokens // 100)):
+        document = StreamDocument("benchmark:0", "benchmark", 0, length, [number * 7919 % VOCAB_SIZE for number in range(length)])
+        splits[split] = write_stream(folder / split, [document], shard_tokens=num_tokens)
+    write_manifest(folder, "token_shards", vocab_size=VOCAB_SIZE, splits=splits)
+    return TokenShards(folder)
+
+
+def _bare_seconds(loaded: Sections) -> float:
+    model, training = loaded.model, loaded.training
+    sequences = training.batch_tokens // model.context_length
+    step = ours(Shape("rung", model.num_layers, model.d_model, model.num_heads, VOCAB_SIZE, model.context_length, sequences), bf16=False)
+    return median(_timed(step) for _ in range(STEPS // 2))
+
+
+def _timed(step: Callable[[], float]) -> float:
+    start = time.process_time()
+    step()
+    return time.process_time() - start

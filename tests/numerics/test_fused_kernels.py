@@ -1,0 +1,118 @@
+"""The fast forms of loss, attention and GELU equal the plain ones, in value and gradient, and are the same twice."""
+
+# Shapes: B batch, T positions, H heads, K width of one head, N positions, D d_model, V vocab_size.
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.training.lit_model import next_token_loss
+from components.transformer import causal_attention, fused_loss, gelu
+from components.transformer.config import TransformerConfig
+from components.transformer.model import GPT
+
+Function = Callable[..., Tensor]
+
+
+def gradients(function: Function, *inputs: Tensor) -> list[Tensor]:
+    """Value and gradients of the inputs that have one, for a fixed random gradient of the value."""
+    leaves = [x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs]
+    value = function(*leaves)
+    value.backward(torch.randn(value.shape, generator=torch.Generator().manual_seed(1)).to(value.dtype))
+    return [value.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
+
+
+def assert_same(fast: Function, plain: Function, *inputs: Tensor, rtol: float = 1e-5, atol: float = 1e-6) -> None:
+    for ours, theirs in zip(gradients(fast, *inputs), gradients(plain, *inputs), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol)
+    for first, second in zip(gradients(fast, *inputs), gradients(fast, *inputs), strict=True):
+        assert torch.equal(first, second)
+
+
+def plain_loss(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:
+    return F.cross_entropy(F.linear(hidden_ND, output_VD).float(), targets_N)
+
+
+def loss_inputs(positions: int, scale: float = 0.3) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(positions, 24), torch.randn(301, 24) * scale, torch.randint(0, 301, (positions,))
+
+
+@pytest.mark.parametrize("positions", [1, 7, 8, 9, 40])
+def test_loss_in_chunks_is_cross_entropy(positions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_loss, "CHUNK_POSITIONS", 8)
+    assert_same(fused_loss.next_token_nats, plain_loss, *loss_inputs(positions))
+
+
+def test_loss_of_far_apart_logits_is_finite() -> None:
+    """Logits of some thousands: the target's probability underflows, the loss must not."""
+    inputs = loss_inputs(16, scale=300.0)
+    assert plain_loss(*inputs) > 1000
+    assert_same(fused_loss.next_token_nats, plain_loss, *inputs, atol=1e-4)
+
+
+def test_loss_of_nan_is_nan_and_of_a_foreign_id_an_error() -> None:
+    hidden, output, targets = loss_inputs(16)
+    assert torch.isnan(fused_loss.next_token_nats(torch.full_like(hidden, torch.nan), output, targets))
+    with pytest.raises((IndexError, RuntimeError)):
+        fused_loss.next_token_nats(hidden, output, targets + 300)
+
+
+def test_loss_under_autocast_is_float32_and_near_the_exact_one() -> None:
+    """A loss quantised to bfloat16 would be off by up to 2^-9 of its value; its gradients are as near as the plain form's."""
+    inputs = loss_inputs(600)
+    exact = gradients(plain_loss, *inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, plain = gradients(fused_loss.next_token_nats, *inputs), gradients(plain_loss, *inputs)
+    assert ours[0].dtype == ours[1].dtype == ours[2].dtype == torch.float32
+    assert abs(ours[0] - exact[0]) < 1e-3 * exact[0]
+    for mine, theirs, truth in zip(ours[1:], plain[1:], exact[1:], strict=True):
+        assert (mine - truth).norm() < 1.2 * (theirs - truth).norm() < 0.02 * truth.norm()
+
+
+def plain_attention(heads_BT3HK: Tensor) -> Tensor:
+    q, k, v = heads_BT3HK.permute(2, 0, 3, 1, 4).unbind(0)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+
+
+@pytest.mark.parametrize("length", [1, 5, 8, 12, 16, 21])
+def test_attention_in_blocks_is_causal_attention(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(causal_attention, "BLOCK_QUERIES", 8)
+    monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", {torch.float32: 1, torch.bfloat16: 1})
+    heads = torch.randn(2, length, 3, 3, 4, generator=torch.Generator().manual_seed(0))
+    assert_same(lambda x: causal_attention.causal_attention(x, 0.0), plain_attention, heads)
+    exact = gradients(plain_attention, heads)
+    for ours, truth in zip(gradients(lambda x: causal_attention.causal_attention(x, 0.0), heads.bfloat16()), exact, strict=True):
+        assert (ours - truth).norm() < 0.02 * truth.norm() + 1e-6
+
+
+def test_attention_with_dropout_drops() -> None:
+    heads = torch.randn(1, 8, 3, 2, 4)
+    assert not torch.allclose(causal_attention.causal_attention(heads, 0.5), causal_attention.causal_attention(heads, 0.0))
+
+
+@pytest.mark.parametrize("elements", [1, 16, 17, 100])
+def test_gelu_in_chunks_is_the_tanh_form(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gelu, "CHUNK_ELEMENTS", 16)
+    x = torch.linspace(-12, 12, elements)
+    assert_same(gelu.gelu, lambda x: F.gelu(x, approximate="tanh"), x)
+    assert_same(gelu.gelu, lambda x: F.gelu(x, approximate="tanh"), x.bfloat16(), rtol=0.01, atol=0.01)
+    with torch.inference_mode():
+        torch.testing.assert_close(gelu.gelu(x), F.gelu(x, approximate="tanh"), rtol=1e-5, atol=1e-6)
+
+
+def test_loss_of_a_model_is_that_of_its_logits() -> None:
+    torch.manual_seed(0)
+    config = TransformerConfig(context_length=12, num_layers=2, d_model=16, num_heads=2, norm_placement="pre", dropout=0.0, vocab_size=50)
+    model, tokens = GPT(config), torch.randint(0, 50, (3, 13))
+    losses, found = [], []
+    for loss in (next_token_loss(model, tokens), F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())):
+        model.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+        found.append([parameter.grad for parameter in model.parameters()])
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-7)
