@@ -47,6 +47,7 @@ def overhead_ms(folder: Path) -> float:
 def _product_seconds(loaded: Sections, folder: Path) -> float:
     """A whole run as flows/stages/pretrain_model.py makes it, into an MLflow store of its own."""
     from components.training.pretrain import PretrainConfig, pretrain
+    from components.training.resume import StateFile
 
     tokens = STEPS * loaded.training.batch_tokens
     update = {"train_tokens": tokens, "warmup_tokens": 0, "curve_points": 1, "curve_tokens": loaded.model.context_length}
@@ -59,7 +60,7 @@ def _product_seconds(loaded: Sections, folder: Path) -> float:
             run.log_rows([row])
             ticks.append(time.process_time())
 
-        pretrain(shards, config, 0, folder / "out", folder / "state", on_row)
+        pretrain(shards, config, 0, folder / "out", StateFile(folder / "state", {}, every_steps=tokens), on_row)
     return median(end - start for start, end in zip(ticks[SKIPPED:], ticks[SKIPPED + 1 :], strict=False))
 
 
