@@ -67,7 +67,9 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=folder) as work:
                 text_bytes = write_inputs(Path(work), texts, round(size * 1e9 / copy_bytes))
                 costs.append(_measure(Path(work), tasks, text_bytes / 1e9))
-                print("{0.text_gb:.2f} GB: peak {0.peak_gb:.2f} GB, CPU {0.cpu_seconds:.0f} s, wall {0.wall_seconds:.0f} s".format(costs[-1]))
+                print(
+                    "{0.text_gb:.2f} GB: peak {0.peak_gb:.2f} GB, CPU {0.cpu_seconds:.0f} s, wall {0.wall_seconds:.0f} s".format(costs[-1])
+                )
     harness.heading()
     found = rows(costs)
     for row in found:
@@ -114,7 +116,8 @@ def write_inputs(folder: Path, texts: Mapping[str, "pa.StringArray"], copies: in
             pq.write_table(table, folder / "inputs" / name / f"{copy:04}.parquet", ROWS_OF_GROUP, compression="zstd")
     with (folder / params.PARAMS_FILE).open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(values, file)
-    return copies * sum(text.nbytes for text in texts.values())
+    text_bytes: int = copies * sum(text.nbytes for text in texts.values())
+    return text_bytes
 
 
 def _files(name: str, role: str) -> dict[str, Any]:
