@@ -2,32 +2,38 @@
 
 Near-duplicates from Parquet to Parquet beside datatrove, with the pairs that either misses or invents counted against all
 pairs at Jaccard >= .8, found by an inverted index in plain Python; MinHash signatures beside rensa and Daft; the quality
-classifier beside scikit-learn.
+classifier beside scikit-learn; all rules on the embedded engine beside the same rules in memory without one.
 """
 
+import os
 import string
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.peers.near_duplicates import CONFIG
-from components.curation import decontamination, deduplication, draws, kernels, quality, words
+from benchmarks.peers.near_duplicates import CONFIG, WORKERS
+from components.curation import batches, decontamination, deduplication, draws, frames, kernels, quality, words
 from components.curation.config import CurationConfig
+from components.curation.engine import session
 from components.sources.config import SourceConfig
 from components.sources.documents import Document
 from components.sources.read import read_source
 from flows import params
+from tests import curated
+from tests.reference import rules
 
 SOURCES = ("crawl", "docs")
 PARTS = 4
 HASHES = CONFIG.bands * CONFIG.rows
-SPACY_SHARE = 8  # datatrove as it comes is tried on one document of so many
+SPACY_SHARE = 4  # datatrove as it comes is tried on one document of so many
+SLICE_DOCUMENTS = 2_000  # that a thread has at once
 
 
 class Sections(params.Sections):
@@ -51,18 +57,29 @@ def main() -> int:
     rows += _scan_rows(texts, loaded.curation.decontamination.ngram_words, repeats)
     with tempfile.TemporaryDirectory() as folder:
         rows += _deduplication_rows(Path(folder), ids, texts, repeats)
+        rows += _engine_rows(Path(folder), found, loaded, repeats)
     return harness.finish("curate", rows)
 
 
 def _signature_rows(texts: Sequence[str], repeats: int) -> list[harness.Row]:
     import daft
+    import pyarrow as pa
     from rensa import RMinHash
 
     functions = deduplication.hash_functions(HASHES, seed=0)
-    frame = daft.from_pydict({"text": texts})
+    column = pa.array(texts, pa.string())
+    frame = daft.from_arrow(pa.table({"text": column}))
+    slices = [column.slice(start, SLICE_DOCUMENTS) for start in range(0, len(column), SLICE_DOCUMENTS)]
 
     def ours() -> None:
         kernels.minhash(*kernels.hash_ngrams(*words.hash_words(texts), CONFIG.ngram_words), *functions)
+
+    def of_slice(part: pa.Array) -> None:
+        kernels.minhash(*kernels.hash_ngrams(*batches.hash_texts(part), CONFIG.ngram_words), *functions)
+
+    def ours_in_threads() -> None:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            list(pool.map(of_slice, slices))
 
     def rensa() -> None:
         for text in texts:
@@ -73,11 +90,11 @@ def _signature_rows(texts: Sequence[str], repeats: int) -> list[harness.Row]:
     def daft_minhash() -> None:
         frame.select(daft.col("text").minhash(num_hashes=HASHES, ngram_size=CONFIG.ngram_words, hash_function="xxhash")).collect()
 
-    for work in (ours, daft_minhash):
+    for work in (ours, ours_in_threads, daft_minhash):
         work()  # compiled, started
     return [
         harness.compare("MinHash signatures, one thread", _timed(ours), "rensa, n-grams cut in Python", _timed(rensa), 3.0, repeats),
-        harness.compare("MinHash signatures, one thread", _timed(ours), "Daft, all cores", _timed(daft_minhash), 2.0, repeats),
+        harness.compare("MinHash signatures, all cores", _timed(ours_in_threads), "Daft, all cores", _timed(daft_minhash), 2.0, repeats),
     ]
 
 
@@ -165,6 +182,37 @@ def _deduplication_rows(folder: Path, ids: Sequence[str], texts: Sequence[str], 
         if name == "ours":
             rows += [_limit("recall of pairs", recall, "the limit of .98", 0.98), _limit("precision", precision, "the limit of .95", 0.95)]
     return rows
+
+
+def _engine_rows(folder: Path, documents: Sequence[Document], loaded: Sections, repeats: int) -> list[harness.Row]:
+    """Every rule, from Parquet to Parquet. The session is open and has run before; it may take twice as long."""
+    import pyarrow.parquet as pq
+
+    roles: dict[str, str] = {name: loaded.sources[name].role for name in SOURCES}
+    source, outs = folder / "entries.parquet", {name: folder / name for name in ("engine", "memory")}
+    curated.write_entries(source, documents, roles)
+    passages = [document.text[:600] for document in documents[:: len(documents) // 1000]]
+    for out in outs.values():
+        out.mkdir()
+
+    def memory() -> None:
+        rows = pq.read_table(source, columns=["id", "source", "text"]).to_pylist()
+        fates, _ = rules.curate([Document(**row, meta={}) for row in rows], roles, passages, loaded.curation, lambda _: None)
+        fates.write(outs["memory"])
+
+    with session("", WORKERS) as spark:
+
+        def engine() -> None:
+            with tempfile.TemporaryDirectory(dir=folder) as work:
+                entries = spark.read.parquet(str(source))
+                frames.curate(frames.Steps(spark, Path(work)), entries, passages, outs["engine"], loaded.curation, lambda _: None)
+
+        engine()
+        row = harness.compare("all rules, embedded engine, warm", _timed(engine), "bare kernels, no engine", _timed(memory), 0.5, repeats)
+    for name in ("documents.parquet", "fate.parquet"):
+        if not pq.read_table(outs["engine"] / name).equals(pq.read_table(outs["memory"] / name)):
+            sys.exit(f"error: {name} of the engine is not that of the rules in memory")
+    return [row]
 
 
 def similar_pairs(texts: Sequence[str], ngram_words: int, threshold: float) -> list[tuple[int, int]]:
