@@ -61,11 +61,15 @@ def encode_items(items: Sequence[Item], tokenizer: Encoder, specials: Specials, 
     ``context_length - 2``. The items it happened to are marked.
 
     Raises:
-        InputError: items without labels; a context that leaves no room for text.
+        InputError: items without labels; a context that leaves no room for text; a tokenizer of another checkpoint, whose ids
+            reach into the special tokens.
     """
     readings = [item_readings(item) for item in items]
     texts = list(dict.fromkeys(text for reading in readings for segments in reading for text in segments))
     tokens = dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
+    largest = max((max(ids, default=0) for ids in tokens.values()), default=0)
+    if largest >= specials.start:
+        raise InputError(f"the tokenizer gives token {largest}, the checkpoint's vocabulary ends at {specials.start - 1}; use its own")
     encoded = []
     for item, reading in zip(items, readings, strict=True):
         room = room_tokens(len(reading[0]), context_length)
