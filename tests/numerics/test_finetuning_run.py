@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from components.errors import InputError
 from components.finetuning import lit_finetune
 from components.finetuning.batches import EpochBatches
-from components.finetuning.heads import ExtractHead, label_loss
+from components.finetuning.heads import ExtractHead, TaskModel, label_loss, language_model_loss
 from components.finetuning.lit_finetune import schedule
 from components.finetuning.predict import count_right, predict
 from components.finetuning.run import FinetuneResult, build_task_model, finetune, majority_accuracy, save_finetuned
@@ -66,8 +66,9 @@ def run(checkpoint: Path, task: LabelledTask | None = None, init: Any = "pretrai
     return finetune(task or letters(), Letters(), checkpoint, init, finetuning_config(**overrides), COMPUTE, seed, lambda row, steps: None)
 
 
-def test_lambda_zero_is_training_without_the_term_bit_for_bit(checkpoint: Path) -> None:
-    config = finetuning_config(epochs=2, aux_lm_weight=0.0)
+def trained_by_hand(checkpoint: Path, aux_lm_weight: float | None) -> TaskModel:
+    """The loop in a few lines; ``None`` is a loop that knows no second term."""
+    config = finetuning_config(epochs=2)
     prepare(COMPUTE, 0)
     model = build_task_model(letters(), checkpoint, "pretrained", config, 0).train()
     items = encode_items(letters().train, Letters(), Specials.after(VOCAB_SIZE), 16)
@@ -76,13 +77,27 @@ def test_lambda_zero_is_training_without_the_term_bit_for_bit(checkpoint: Path) 
     torch.manual_seed(0)
     for step, batch in enumerate(batches):
         optimizer.zero_grad()
-        label_loss(model(batch)[0], batch.labels).backward()
+        logits, hidden = model(batch)
+        loss = label_loss(logits, batch.labels)
+        if aux_lm_weight is not None:
+            loss = loss + aux_lm_weight * language_model_loss(model.gpt, hidden, batch)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip_norm)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(step, len(batches), config.warmup_share)
         optimizer.step()
-    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.0).model) == weights_sha256(model)
-    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.5).model) != weights_sha256(model)
+    return model
+
+
+def test_lambda_zero_is_training_without_the_term_bit_for_bit(checkpoint: Path) -> None:
+    without = weights_sha256(trained_by_hand(checkpoint, None))
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.0).model) == without
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.5).model) != without
+
+
+def test_a_run_trains_on_the_loss_of_labels_plus_lambda_times_that_of_the_text(checkpoint: Path) -> None:
+    by_hand = weights_sha256(trained_by_hand(checkpoint, 0.3))
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.3).model) == by_hand
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(checkpoint: Path) -> None:
