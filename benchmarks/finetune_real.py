@@ -6,8 +6,9 @@
 
 Accuracy on SST-2, SNLI and COPA, Pearson's correlation on STS. Settings are those of params.yaml, none of them chosen on
 these sets. Intervals (95 %, Student's) are over seeds, which change weights, batches and dropout; all meet the same test items,
-and that another sample of 300 items may move an accuracy by 0.06 is not in them. The peers have no seed. Where the data are
-absent it says so and ends; there is no bar to fall short of, so the table is reported as it is.
+and that another sample of 300 items may move an accuracy by 0.06 is not in them. The peers have no seed, and learn from the
+validation items too. Where the data are absent it says so and ends; there is no bar to fall short of, so the table is reported
+as it is.
 """
 
 import argparse
