@@ -33,6 +33,12 @@ class FinetuningConfig(Frozen):
     aux_lm_weight: float = Field(ge=0)
     """lambda of L3 = L2 + lambda L1, L1 being the language-model loss on the labelled text (GPT-1 eq. 5: 0.5)."""
     train_items: int = Field(ge=1)
-    """At most so many training items, the first ones of the task; a study of the number of labels lowers it."""
+    """At most so many training items, the first ones of the task, those for validation among them; a study of the number of
+    labels lowers it."""
+    validation_share: float = Field(ge=0, lt=1)
+    """Of the training items, not trained on: their score is what rates, epochs and forms are chosen by (GPT-1 tells nothing of
+    its own; GLUE has a split for it). 0 trains on all."""
+    validation_seed: int
+    """Which ones, with their texts. Not the seed of a run: seeds change weights, not data."""
     confidence: float = Field(gt=0, lt=1)
     """Of the Clopper-Pearson interval of the accuracy."""

@@ -72,6 +72,8 @@ def language_model_loss(gpt: GPT, hidden_NTD: Tensor, batch: Batch) -> Tensor:
     """L1 on the labelled text (GPT-1 eq. 1): for each sequence the mean over its real next tokens, then the mean over sequences.
 
     As in the released code the delimiter and extract tokens are targets too, and wrong answers of a multiple choice count.
+    Differs: that code holds positions in the same matrix as tokens, so its softmax runs over them as well, and it drops out
+    elements of that matrix where we drop out the sum of the two embeddings.
     """
     tokens_NT, lengths_N = batch.tokens.flatten(0, 1), batch.lengths.flatten()
     real_NT = torch.arange(1, tokens_NT.shape[1], device=tokens_NT.device) < lengths_N[:, None]

@@ -6,13 +6,17 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
+from components.errors import InputError
 from components.finetuning.config import FinetuningConfig
 from components.finetuning.heads import Batch, TaskModel, label_loss, language_model_loss
 from components.training.optimizer import build_adamw
 
 
 class LitFinetune(pl.LightningModule):
-    """One call is one step of the optimiser; afterwards ``last_row`` holds its numbers (``loss_nats`` is L2, the loss of the labels)."""
+    """One call is one step of the optimiser; afterwards ``last_row`` holds its numbers (``loss_nats`` is L2, the loss of the labels).
+
+    A loss that is no number ends the training with an InputError.
+    """
 
     def __init__(self, model: TaskModel, config: FinetuningConfig, num_steps: int) -> None:
         super().__init__()
@@ -34,6 +38,8 @@ class LitFinetune(pl.LightningModule):
         loss = label_nats
         if self.config.aux_lm_weight:
             loss = loss + self.config.aux_lm_weight * language_model_loss(self.model.gpt, hidden_NTD, batch)
+        if not loss.isfinite():
+            raise InputError(f"the loss of step {self.steps_done + 1} is not a number; lower finetuning.learning_rate")
         self.manual_backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm)
         rate = self.config.learning_rate * schedule(self.steps_done, self.num_steps, self.config.warmup_share)

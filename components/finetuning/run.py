@@ -2,22 +2,26 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from components.artifacts import atomic_folder, write_json
 from components.evaluation.intervals import clopper_pearson
-from components.finetuning.batches import EpochBatches, collate
+from components.finetuning.batches import EpochBatches
+from components.finetuning.checks import check_task, count_repeats, warnings
 from components.finetuning.config import FinetuningConfig
 from components.finetuning.heads import ExtractHead, TaskModel
 from components.finetuning.lit_finetune import LitFinetune
+from components.finetuning.predict import count_right, predict
 from components.finetuning.transforms import NUM_SPECIALS, Encoded, Encoder, Specials, encode_items, label_of, num_outputs
+from components.finetuning.validation import split_validation
 from components.tasks.items import LabelledTask
 from components.training.config import ComputeConfig
 from components.training.trainer import build_trainer, fit, prepare
@@ -30,11 +34,21 @@ CURVE_FIELDS = ["step", "loss_nats", "learning_rate"]
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """The fine-tuned model, its curve (a row for each step) and its metrics."""
+    """The fine-tuned model, its curve (a row for each step), its logits [N, C] of the test items and its metrics."""
 
     model: TaskModel
     rows: list[dict[str, float]]
+    test_logits_NC: Tensor
     metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The items of a task as the model reads them."""
+
+    train: list[Encoded]
+    validation: list[Encoded]
+    test: list[Encoded]
 
 
 def finetune(
@@ -47,7 +61,10 @@ def finetune(
     seed: int,
     on_row: Callable[[dict[str, float], int], None],
 ) -> FinetuneResult:
-    """Train on the task's training items and score its test items.
+    """Train on the task's training items, but for those put aside for validation; score these and the test items.
+
+    ``score`` of the metrics is the test items', ``validation_score`` what rates and forms are to be chosen by (None without
+    validation items).
 
     Args:
         checkpoint: folder of a pre-trained GPT; ``scratch`` takes only its shape, and the same schedule.
@@ -55,22 +72,32 @@ def finetune(
         on_row: is told the numbers of each step, and how many steps there are.
 
     Raises:
-        InputError: a task without labels; a missing or corrupt checkpoint.
+        InputError: a task without labels, or one that ``check_task`` refuses; a missing or corrupt checkpoint; a loss or a
+            score that is no number.
     """
     prepare(compute, seed)
-    shape = load_config(checkpoint)
-    specials = Specials.after(shape.vocab_size)
-    train = encode_items(task.train[: config.train_items], tokenizer, specials, shape.context_length)
-    test = encode_items(task.test, tokenizer, specials, shape.context_length)
+    check_task(task)
+    splits = encode_splits(task, tokenizer, checkpoint, config)
     model = build_task_model(task, checkpoint, init, config, seed)
-    batches = EpochBatches(train, config, seed)
+    batches = EpochBatches(splits.train, config, seed)
     recorder = _Recorder(on_row)
     module = LitFinetune(model, config, len(batches))
     loader = DataLoader(batches, batch_size=None, generator=torch.Generator())  # of its own: it draws one number from it
     torch.manual_seed(seed)  # of the dropout, the same from whichever weights
     fit(build_trainer(compute, len(batches), [recorder]), module, loader)
-    right = count_right(model, test, config.batch_sequences)
-    return FinetuneResult(model, recorder.rows, _metrics(task, right, len(train), config.confidence))
+    logits_NC = predict(model, splits.test, config.batch_sequences)
+    metrics = _metrics(task, splits, count_right(logits_NC, splits.test), config)
+    metrics["validation_score"] = _validation_score(model, splits.validation, config)
+    metrics["warnings"] = warnings(metrics)
+    return FinetuneResult(model, recorder.rows, logits_NC, metrics)
+
+
+def encode_splits(task: LabelledTask, tokenizer: Encoder, checkpoint: Path, config: FinetuningConfig) -> Splits:
+    """The first ``train_items`` training items without a share for validation, that share, and the test items."""
+    shape = load_config(checkpoint)
+    specials = Specials.after(shape.vocab_size)
+    parts = (*split_validation(task.train[: config.train_items], config), task.test)
+    return Splits(*(encode_items(part, tokenizer, specials, shape.context_length) for part in parts))
 
 
 def build_task_model(task: LabelledTask, checkpoint: Path, init: Init, config: FinetuningConfig, seed: int) -> TaskModel:
@@ -97,19 +124,6 @@ def save_finetuned(path: Path, task: LabelledTask, result: FinetuneResult) -> No
             writer.writerows(result.rows)
 
 
-def count_right(model: TaskModel, items: Sequence[Encoded], batch_sequences: int) -> int:
-    """Items whose highest logit is that of the label."""
-    model.eval()
-    device = next(model.parameters()).device
-    by_length = sorted(items, key=lambda item: item.length)
-    right = 0
-    with torch.inference_mode():
-        for start in range(0, len(by_length), batch_sequences):
-            batch = collate(by_length[start : start + batch_sequences]).to(device)
-            right += int((model(batch)[0].argmax(dim=1) == batch.labels).sum())
-    return right
-
-
 class _Recorder(pl.Callback):
     """Keeps the curve and tells each row."""
 
@@ -123,8 +137,9 @@ class _Recorder(pl.Callback):
         self._on_row(pl_module.last_row, pl_module.num_steps)
 
 
-def _metrics(task: LabelledTask, right: int, train_items: int, confidence: float) -> dict[str, Any]:
-    low, high = clopper_pearson(right, len(task.test), confidence)
+def _metrics(task: LabelledTask, splits: Splits, right: int, config: FinetuningConfig) -> dict[str, Any]:
+    low, high = clopper_pearson(right, len(task.test), config.confidence)
+    seen = {item.label for item in splits.train}
     return {
         "task": task.name,
         "transformation": task.transformation,
@@ -133,9 +148,20 @@ def _metrics(task: LabelledTask, right: int, train_items: int, confidence: float
         "low": low,
         "high": high,
         "majority": majority_accuracy(task),
-        "train_items": train_items,
+        "train_items": len(splits.train),
+        "validation_items": len(splits.validation),
         "test_items": len(task.test),
+        "cut_train_items": sum(item.cut for item in splits.train),
+        "cut_test_items": sum(item.cut for item in splits.test),
+        "unseen_test_items": 0 if task.transformation == "multiple_choice" else sum(item.label not in seen for item in splits.test),
+        **count_repeats(task.train[: config.train_items], task.test),
     }
+
+
+def _validation_score(model: TaskModel, items: list[Encoded], config: FinetuningConfig) -> float | None:
+    if not items:
+        return None
+    return count_right(predict(model, items, config.batch_sequences), items) / len(items)
 
 
 def majority_accuracy(task: LabelledTask) -> float:

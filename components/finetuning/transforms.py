@@ -41,10 +41,11 @@ class Specials:
 
 @dataclass(frozen=True)
 class Encoded:
-    """An item as the model reads it; every item of a task has as many sequences."""
+    """An item as the model reads it; every item of a task has as many sequences. ``cut``: a text of it was too long."""
 
     sequences: tuple[tuple[int, ...], ...]
     label: int
+    cut: bool = False
 
     @property
     def length(self) -> int:
@@ -55,16 +56,35 @@ class Encoded:
 def encode_items(items: Sequence[Item], tokenizer: Encoder, specials: Specials, context_length: int) -> list[Encoded]:
     """Tokenize and transform.
 
-    Each of two segments is cut to ``context_length // 2 - 2`` tokens, as in GPT-1's released code; a single segment,
-    which that code does not have, to ``context_length - 2``.
+    Of a text that is too long the first tokens are kept and the end is cut off: each of two segments to
+    ``context_length // 2 - 2`` tokens, as in GPT-1's released code; a single segment, which that code does not have, to
+    ``context_length - 2``. The items it happened to are marked.
+
+    Raises:
+        InputError: items without labels; a context that leaves no room for text; a tokenizer of another checkpoint, whose ids
+            reach into the special tokens.
     """
     readings = [item_readings(item) for item in items]
     texts = list(dict.fromkeys(text for reading in readings for segments in reading for text in segments))
     tokens = dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
-    return [
-        Encoded(tuple(_sequence([tokens[text] for text in segments], specials, context_length) for segments in reading), label_of(item))
-        for item, reading in zip(items, readings, strict=True)
-    ]
+    largest = max((max(ids, default=0) for ids in tokens.values()), default=0)
+    if largest >= specials.start:
+        raise InputError(f"the tokenizer gives token {largest}, the checkpoint's vocabulary ends at {specials.start - 1}; use its own")
+    encoded = []
+    for item, reading in zip(items, readings, strict=True):
+        room = room_tokens(len(reading[0]), context_length)
+        sequences = tuple(_sequence([tokens[text][:room] for text in segments], specials) for segments in reading)
+        cut = any(len(tokens[text]) > room for segments in reading for text in segments)
+        encoded.append(Encoded(sequences, label_of(item), cut))
+    return encoded
+
+
+def room_tokens(num_segments: int, context_length: int) -> int:
+    """Tokens that a segment may have beside one other or none; InputError where that is none at all."""
+    room = context_length - 2 if num_segments == 1 else context_length // 2 - 2
+    if room < 1:
+        raise InputError(f"a context of {context_length} tokens has no room for an item; take a checkpoint of 6 or more")
+    return room
 
 
 def item_readings(item: Item) -> list[tuple[str, ...]]:
@@ -98,9 +118,8 @@ def _no_label() -> InputError:
     return InputError("a free_form task has no labels to fine-tune on; choose a task of another transformation")
 
 
-def _sequence(segments: list[list[int]], specials: Specials, context_length: int) -> tuple[int, ...]:
+def _sequence(segments: list[list[int]], specials: Specials) -> tuple[int, ...]:
     if len(segments) == 1:
-        return (specials.start, *segments[0][: context_length - 2], specials.extract)
-    limit = context_length // 2 - 2
+        return (specials.start, *segments[0], specials.extract)
     first, second = segments
-    return (specials.start, *first[:limit], specials.delimiter, *second[:limit], specials.extract)
+    return (specials.start, *first, specials.delimiter, *second, specials.extract)

@@ -39,9 +39,11 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     save_finetuned(Path(args.out), task, result)
     write_json(Path(args.metrics), result.metrics)
     m = result.metrics
+    for line in m["warnings"]:
+        print(f"warning: {line}", file=sys.stderr)
     print(f"{args.task} {args.init}: accuracy {m['score']:.3f} [{m['low']:.3f}, {m['high']:.3f}], majority class {m['majority']:.3f}")
     run.log_rows(result.rows)
-    run.log_metrics({name: m[name] for name in ("score", "low", "high", "majority")})
+    run.log_metrics({name: m[name] for name in ("score", "low", "high", "majority", "validation_score") if m[name] is not None})
     run.log_model(Path(args.out))
 
 

@@ -1,6 +1,7 @@
 """Whole fine-tuning runs on a tiny GPT."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,21 @@ import torch
 from safetensors.torch import load_file
 
 from components.errors import InputError
+from components.finetuning import lit_finetune
 from components.finetuning.batches import EpochBatches
-from components.finetuning.heads import label_loss
+from components.finetuning.heads import ExtractHead, TaskModel, label_loss, language_model_loss
 from components.finetuning.lit_finetune import schedule
+from components.finetuning.predict import count_right, predict
 from components.finetuning.run import FinetuneResult, build_task_model, finetune, majority_accuracy, save_finetuned
 from components.finetuning.transforms import Specials, encode_items
+from components.finetuning.validation import split_validation
 from components.tasks.items import Classification, FreeForm, LabelledTask, MultipleChoice, Similarity
 from components.training.config import ComputeConfig
 from components.training.optimizer import build_adamw
 from components.training.trainer import prepare
 from components.transformer.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from components.transformer.config import TransformerConfig
-from components.transformer.model import GPT
+from components.transformer.model import GPT, grow_vocabulary
 from tests.unit.finetuning_fakes import finetuning_config
 from tests.unit.test_finetuning_transforms import Letters
 
@@ -62,8 +66,9 @@ def run(checkpoint: Path, task: LabelledTask | None = None, init: Any = "pretrai
     return finetune(task or letters(), Letters(), checkpoint, init, finetuning_config(**overrides), COMPUTE, seed, lambda row, steps: None)
 
 
-def test_lambda_zero_is_training_without_the_term_bit_for_bit(checkpoint: Path) -> None:
-    config = finetuning_config(epochs=2, aux_lm_weight=0.0)
+def trained_by_hand(checkpoint: Path, aux_lm_weight: float | None) -> TaskModel:
+    """The loop in a few lines; ``None`` is a loop that knows no second term."""
+    config = finetuning_config(epochs=2)
     prepare(COMPUTE, 0)
     model = build_task_model(letters(), checkpoint, "pretrained", config, 0).train()
     items = encode_items(letters().train, Letters(), Specials.after(VOCAB_SIZE), 16)
@@ -72,13 +77,27 @@ def test_lambda_zero_is_training_without_the_term_bit_for_bit(checkpoint: Path) 
     torch.manual_seed(0)
     for step, batch in enumerate(batches):
         optimizer.zero_grad()
-        label_loss(model(batch)[0], batch.labels).backward()
+        logits, hidden = model(batch)
+        loss = label_loss(logits, batch.labels)
+        if aux_lm_weight is not None:
+            loss = loss + aux_lm_weight * language_model_loss(model.gpt, hidden, batch)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip_norm)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(step, len(batches), config.warmup_share)
         optimizer.step()
-    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.0).model) == weights_sha256(model)
-    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.5).model) != weights_sha256(model)
+    return model
+
+
+def test_lambda_zero_is_training_without_the_term_bit_for_bit(checkpoint: Path) -> None:
+    without = weights_sha256(trained_by_hand(checkpoint, None))
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.0).model) == without
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.5).model) != without
+
+
+def test_a_run_trains_on_the_loss_of_labels_plus_lambda_times_that_of_the_text(checkpoint: Path) -> None:
+    by_hand = weights_sha256(trained_by_hand(checkpoint, 0.3))
+    assert weights_sha256(run(checkpoint, epochs=2, aux_lm_weight=0.3).model) == by_hand
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(checkpoint: Path) -> None:
@@ -150,6 +169,83 @@ def test_a_task_without_labels_is_an_input_error(checkpoint: Path) -> None:
     rows = [FreeForm("a", "b")] * 4
     with pytest.raises(InputError, match="a free_form task has no labels"):
         run(checkpoint, LabelledTask("free", "free_form", (), rows, rows))  # type: ignore[arg-type]
+
+
+def test_items_put_aside_are_not_trained_on_and_scored_by_themselves(checkpoint: Path) -> None:
+    config = finetuning_config(validation_share=0.25)
+    task = letters(24)
+    aside = split_validation(task.train, config)[1]
+    result = run(checkpoint, task, validation_share=0.25, epochs=2)
+    without = run(checkpoint, without_validation(task, aside), epochs=2)
+    assert weights_sha256(result.model) == weights_sha256(without.model)
+    as_test = run(checkpoint, replace(without_validation(task, aside), test=aside), epochs=2)
+    assert result.metrics["validation_score"] == as_test.metrics["score"]
+    assert result.metrics["validation_items"] == len(aside) and result.metrics["train_items"] == 24 - len(aside)
+    assert without.metrics["validation_score"] is None and without.metrics["score"] == result.metrics["score"]
+
+
+def without_validation(task: LabelledTask, aside: list[Any]) -> LabelledTask:
+    return replace(task, train=[item for item in task.train if item not in aside])
+
+
+def test_metrics_count_what_is_odd(checkpoint: Path) -> None:
+    task = letters()
+    long = Classification("a" * 20 + "x", 1)
+    metrics = run(checkpoint, replace(task, train=[*task.train, long, long], test=[*task.test, long])).metrics
+    assert (metrics["cut_train_items"], metrics["cut_test_items"]) == (2, 1)
+    assert metrics["test_items_in_train"] == 11 and metrics["duplicate_train_items"] == 1
+    assert any("11 test items stand in the train split too" in line for line in metrics["warnings"])
+
+
+def test_a_class_that_the_limit_leaves_out_is_counted(checkpoint: Path) -> None:
+    rows = [Classification("a" * (1 + i % 4), int(i >= 8)) for i in range(12)]
+    metrics = run(checkpoint, LabelledTask("t", "classification", ("x", "y"), rows, rows), train_items=8).metrics  # type: ignore[arg-type]
+    assert metrics["unseen_test_items"] == 4
+
+
+def test_logits_come_in_the_order_of_the_items_whatever_the_batch(checkpoint: Path) -> None:
+    config = finetuning_config()
+    model = build_task_model(letters(), checkpoint, "pretrained", config, 0)
+    items = encode_items(letters(30).train, Letters(), Specials.after(VOCAB_SIZE), 16)
+    one_by_one = predict(model, items, 1)
+    assert len({round(value, 4) for value in one_by_one[:, 0].tolist()}) > 5
+    for batch_sequences in (4, 7, 30):
+        assert torch.allclose(predict(model, items, batch_sequences), one_by_one, atol=1e-6)
+    assert count_right(one_by_one, items) == sum(int(row.argmax()) == item.label for row, item in zip(one_by_one, items, strict=True))
+
+
+def test_scores_that_are_no_numbers_are_an_input_error(checkpoint: Path) -> None:
+    model = build_task_model(letters(), checkpoint, "pretrained", finetuning_config(), 0)
+    items = encode_items(letters().test, Letters(), Specials.after(VOCAB_SIZE), 16)
+    torch.nn.init.constant_(model.head.linear.bias, float("nan"))
+    with pytest.raises(InputError, match=r"the scores of 10 of 10 items are not numbers; lower finetuning.learning_rate"):
+        predict(model, items, 4)
+
+
+def test_a_loss_that_is_no_number_is_an_input_error(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> torch.Tensor:
+        return torch.tensor(float("nan"), requires_grad=True)
+
+    monkeypatch.setattr(lit_finetune, "label_loss", broken)
+    with pytest.raises(InputError, match=r"the loss of step 1 is not a number; lower finetuning.learning_rate"):
+        run(checkpoint)
+
+
+def test_a_bad_task_is_refused_before_the_checkpoint_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="train item 0: an empty text"):
+        run(tmp_path / "nowhere", replace(letters(), train=[Classification("", 0)]))
+
+
+def test_new_rows_and_the_head_are_drawn_with_a_deviation_of_a_fiftieth(checkpoint: Path) -> None:
+    gpt, generator = load_checkpoint(checkpoint), torch.Generator().manual_seed(0)
+    old = gpt.token_embedding.weight.detach().clone()
+    grow_vocabulary(gpt, 400, generator)
+    head = ExtractHead(16, 400, 0.0, "classification", generator)
+    assert torch.equal(gpt.token_embedding.weight[:VOCAB_SIZE], old)
+    for new in (gpt.token_embedding.weight[VOCAB_SIZE:].detach(), head.linear.weight.detach()):
+        assert new.shape == (400, 16)
+        assert abs(float(new.std()) - 0.02) < 0.001 and abs(float(new.mean())) < 0.001  # 5 and 4 standard errors of 6,400 draws
+    assert not head.linear.bias.any()
 
 
 def test_majority_is_that_of_the_training_items() -> None:

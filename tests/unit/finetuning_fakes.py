@@ -21,6 +21,8 @@ def finetuning_config(**overrides: Any) -> FinetuningConfig:
         "classifier_dropout": 0.1,
         "aux_lm_weight": 0.5,
         "train_items": 1000,
+        "validation_share": 0.0,
+        "validation_seed": 0,
         "confidence": 0.95,
     }
     return FinetuningConfig.model_validate(values | overrides)
