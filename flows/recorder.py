@@ -18,9 +18,8 @@ from pathlib import Path
 from flows import provenance, quiet
 from flows.tracking import one_line, store_lock
 
-MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as are the next two
+MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as is the next
 MAX_BATCH_PARAMS = 100
-MAX_PARAM_CHARS = 500
 # Short, for nobody waits long for a store that is gone: MLflow's own are 120 s and 7 retries.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 INPUT_TAG, OUT_TAG = "data.", "out."  # and a path: its hash, as DVC knows it
@@ -44,7 +43,7 @@ class Recorder:
             self._client = MlflowClient(tracking_uri=uri)
             experiment_id = self._experiment_id(uri, experiment)
         self._run_id = self._client.create_run(experiment_id, tags={**tags, **kept}, run_name=name).info.run_id
-        params = [Param(key, value[:MAX_PARAM_CHARS]) for key, value in values.items()]
+        params = [Param(key, value) for key, value in values.items()]
         for start in range(0, len(params), MAX_BATCH_PARAMS):
             self._client.log_batch(self._run_id, params=params[start : start + MAX_BATCH_PARAMS])
         with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """Reads runs back from MLflow, and ends those whose process is gone. With recorder.py the only file that imports mlflow."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -52,18 +53,17 @@ class Store:
         if uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
             raise InputError(f"{database}: not there, so no run is known; set MLFLOW_TRACKING_URI to where the runs are")
         recorder.set_limits()
+        if uri.startswith("file:"):  # of a re-run alone (flows/reproduce.py)
+            os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
         from mlflow import MlflowClient
-
-        self._uri, self._client = uri, MlflowClient(tracking_uri=uri)
-        self._try()
-
-    def _try(self) -> None:
         from mlflow.exceptions import MlflowException
 
+        self._uri = uri
         try:
-            self._client.search_experiments(max_results=1)  # the client itself asks nothing of the store
+            self._client = MlflowClient(tracking_uri=uri)
+            self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet
         except (MlflowException, OSError) as error:
-            where = tracking.redact(self._uri)
+            where = tracking.redact(uri)
             raise InputError(f"{where}: no runs can be read, {tracking.one_line(error)}; mend MLFLOW_TRACKING_URI") from None
 
     def read(self, run_id: str) -> Recorded:

@@ -42,6 +42,7 @@ PEAK_MEMORY_BYTES = "system/peak_memory_bytes"
 DISK_BYTES = "system/disk_bytes"
 BUFFERED_ROWS = 50  # MLflow takes 7 ms a call but 0.1 s for a batch of 1,000 metrics
 MAX_REASON_CHARS = 500
+MAX_PARAM_CHARS = 500  # MLflow takes 6,000; nobody reads more in its table
 ANSWER_SECONDS = 120.0  # a server that is gone is given up after 20 s; a fresh database on a busy machine took 26 s
 
 
@@ -197,8 +198,13 @@ def _opening(uri: str, stage: str, apply: Sequence[str], seed: int, params: "Bas
         "name": stage,
         "tags": _tags(stage, apply, seed),
         "inputs": list(inputs),
-        "values": {name: redact(str(value)) for name, value in (flatten(params.model_dump()) | {"seed": seed}).items()},
+        "values": as_params(params) | {"seed": str(seed)},
     }
+
+
+def as_params(params: "BaseModel") -> dict[str, str]:
+    """The parameters as MLflow has them: dotted names, values cut at 500 characters."""
+    return {name: redact(str(value))[:MAX_PARAM_CHARS] for name, value in flatten(params.model_dump()).items()}
 
 
 def tracking_uri() -> str:
