@@ -122,7 +122,8 @@ def _patch(paths: Sequence[str], new_in: Sequence[str]) -> bytes:
         raise TooLarge(f"{large / 1e6:.0f} MB in {len(new)} files that git does not know, among them {new[0]}")
     with tempfile.TemporaryDirectory() as folder:  # the user's own index stays as it is
         index = Path(folder) / "index"
-        shutil.copyfile(git("rev-parse", "--git-path", "index"), index)
+        # With its time, by which git knows that a file changed in the second of the commit may have changed unseen.
+        shutil.copy2(git("rev-parse", "--git-path", "index"), index)
         variables = {"GIT_INDEX_FILE": str(index)}
         _git_bytes("add", "--intent-to-add", "--", *new, variables=variables)
         return _git_bytes(*PLAIN_DIFF, *paths, variables=variables)

@@ -31,8 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flows.pipeline_flow import pipeline, quote, reproduce
 
     weekly = Cron(WEEKLY, timezone="UTC", active=False)
-    deployments: list[Any] = [pipeline.to_deployment("local", schedules=[weekly], tags=TAGS)]  # its type says it may be a coroutine
-    serve(*deployments, *(flow.to_deployment("local", tags=TAGS) for flow in (quote, reproduce)))
+    offered: list[Any] = [flow.to_deployment("local", tags=TAGS) for flow in (quote, reproduce)]
+    offered.append(pipeline.to_deployment("local", schedules=[weekly], tags=TAGS))
+    serve(*offered)
     return 0
 
 

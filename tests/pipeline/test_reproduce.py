@@ -18,7 +18,9 @@ stages:
     outs: [data/numbers]
     metrics: [{metrics/numbers.json: {cache: false}}]
   add_numbers:
-    cmd: python -m flows.stages.add_numbers --numbers data/numbers --counted metrics/numbers.json --out data/total --metrics metrics/total.json
+    cmd: >-
+      python -m flows.stages.add_numbers --numbers data/numbers --counted metrics/numbers.json --out data/total
+      --metrics metrics/total.json
     deps: [data/numbers, metrics/numbers.json]
     params: [total]
     outs: [data/total]
