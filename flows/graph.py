@@ -26,6 +26,8 @@ class Cell:
     """Names of the cells whose outputs it reads, sorted."""
     outs: tuple[str, ...]
     """Paths that it writes, relative to the top of the repository."""
+    command: str
+    """What DVC runs."""
 
 
 class Graph:
@@ -97,6 +99,7 @@ def _read(root: Path) -> list[Cell]:
                     name=stage.addressing,
                     upstream=tuple(sorted(upstream.addressing for upstream in edges.successors(stage))),
                     outs=tuple(Path(out.fs_path).relative_to(root).as_posix() for out in stage.outs if out.is_in_repo),
+                    command=stage.cmd if isinstance(stage.cmd, str) else " && ".join(stage.cmd or ()),
                 )
                 for stage in edges
             ]

@@ -25,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from flows import graph
 
         graph.load(Path.cwd()).cells(args.targets)
+        if args.budget_hours is not None:
+            from flows import quote
+
+            quote.refuse_above(args.budget_hours, args.targets, args.workers)
         servers.use_running_prefect()
         return _run(args)
     except InputError as error:
@@ -51,12 +55,21 @@ def _run(args: argparse.Namespace) -> int:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=(__doc__ or "").partition(":")[0] + ".")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="cell or stage of dvc.yaml, with all it needs; none: everything")
-    parser.add_argument("--workers", type=_at_least(1), default=_cores(), metavar="N", help="cells at once (default: %(default)s)")
-    parser.add_argument("--retries", type=_at_least(0), default=0, metavar="N", help="tries again of a failed cell (default: 0)")
+    parser.add_argument("--workers", type=at_least(1), default=cores(), metavar="N", help="cells at once (default: %(default)s)")
+    parser.add_argument("--retries", type=at_least(0), default=0, metavar="N", help="tries again of a failed cell (default: 0)")
+    parser.add_argument(
+        "--budget-hours",
+        type=float,
+        default=None,
+        metavar="H",
+        help="start nothing that may take longer (flows.quote); default: no limit",
+    )
     return parser.parse_args(argv)
 
 
-def _at_least(least: int):  # type: ignore[no-untyped-def]
+def at_least(least: int):  # type: ignore[no-untyped-def]
+    """A type of argparse: whole numbers from ``least``."""
+
     def number(text: str) -> int:
         value = int(text)
         if value < least:
@@ -66,7 +79,8 @@ def _at_least(least: int):  # type: ignore[no-untyped-def]
     return number
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

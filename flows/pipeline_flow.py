@@ -4,22 +4,26 @@ DVC decides whether a cell runs, Prefect when; there is no Prefect result cache,
 submitted only when all that it needs is done and a worker is free, so that "Running" in the UI means running.
 """
 
+import contextlib
+import os
 import queue
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger, runtime, task
+from prefect import flow, get_client, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.futures import PrefectFuture
-from prefect.states import Completed
+from prefect.states import Completed, Crashed, Failed
 from pydantic import Field
 
-from flows import graph, tracking
-from flows.children import Children
+from flows import graph, provenance, tracking
+from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
 # DVC's advice about git, the same after every cell.
@@ -41,6 +45,7 @@ def pipeline(
     targets: Sequence[str] = (),
     workers: Annotated[int, Field(ge=1)] = 2,
     retries: Annotated[int, Field(ge=0)] = 0,
+    budget_hours: Annotated[float | None, Field(gt=0)] = None,
 ) -> list[State[Any]]:
     """Run what DVC says has changed, cell by cell.
 
@@ -48,20 +53,61 @@ def pipeline(
         targets: cells or stages of dvc.yaml to bring up to date, with all that they need; none for everything.
         workers: how many cells may run at once.
         retries: how often to try a failed cell again.
+        budget_hours: start nothing if it may take longer, as the flow `quote` tells; none for no limit.
     """
     root = Path.cwd()
+    _crash_those_without_process()
+    if budget_hours is not None:
+        from flows import quote
+
+        quote.refuse_above(budget_hours, targets, workers)
     loaded = graph.load(root)
     cells = loaded.cells(targets)
     changed = loaded.changed([cell.name for cell in cells])
     get_run_logger().info("%d cells, %d of them changed", len(cells), len(changed))
     children = Children()
     try:
-        states = _Schedule(root, loaded, children, changed, workers, retries).run(cells)
+        with _ending_runs_without_process(root, children, bool(changed)):
+            states = _Schedule(root, loaded, children, changed, workers, retries).run(cells)
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
     _show(root, cells, states)
     return list(states.values())  # states, not data: a flow that returns data ends Completed whatever failed
+
+
+def _crash_those_without_process() -> None:
+    """What a killed process left Running in Prefect's database is marked Crashed: runs of this host whose process is gone."""
+    left_open = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
+    message = "its process is gone: the machine went down, or everything was killed at once"
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(runtime.flow_run.id, {tracking.PROCESS_TAG: provenance.process(os.getpid())})
+        for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=left_open))):
+            if not provenance.is_gone(str(run.labels.get(tracking.PROCESS_TAG, ""))):
+                continue
+            client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+            for cell in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))):
+                if cell.state is not None and not cell.state.is_final():
+                    client.set_task_run_state(cell.id, Crashed(message=message), force=True)
+
+
+@contextlib.contextmanager
+def _ending_runs_without_process(root: Path, children: Children, wanted: bool) -> Iterator[None]:
+    """The same for MLflow, beside the cells in a process of its own, for to import MLflow takes seconds."""
+    log = get_run_logger()
+
+    def end_them() -> None:
+        with contextlib.suppress(Stopped):
+            children.run([sys.executable, "-m", "flows.runs"], root, {}, lambda line: log.info("%s", line))
+
+    uri = tracking.tracking_uri()
+    if not wanted or not uri or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()):
+        yield
+        return
+    beside = threading.Thread(target=end_them)
+    beside.start()
+    yield
+    beside.join()
 
 
 class _Schedule:
@@ -139,3 +185,37 @@ def _show(root: Path, cells: Sequence[graph.Cell], states: dict[str, State[Any]]
     links = [f"[{page.relative_to(root)}]({page.as_uri()})" for page in pages]
     rows = [f"| `{cell.name}` | {states[cell.name].name} |" for cell in cells]
     create_markdown_artifact(key="cells", markdown="\n".join([*links, "", "| cell | state |", "| --- | --- |", *rows]))
+
+
+@flow(name="reproduce", persist_result=False)
+def reproduce(run_id: str) -> State[Any]:
+    """Make one run again from its commit, parameters and data, and compare it hash by hash and metric by metric.
+
+    Args:
+        run_id: id of a finished run, as MLflow shows it.
+    """
+    from flows import reproduce as command
+
+    rows = command.reproduce(run_id, lambda line: get_run_logger().info("%s", line))
+    table = "\n".join(f"| {row.kind} | `{row.name}` | {row.verdict} | {row.detail} |" for row in rows)
+    create_markdown_artifact(key="reproduction", markdown=f"| | | | |\n| --- | --- | --- | --- |\n{table}")
+    if command.exit_status(rows):
+        return Failed(message="not everything is equal; see the artifact")
+    return Completed(message=f"all {len(rows)} hashes and metrics are equal")
+
+
+@flow(name="quote", persist_result=False)
+def quote(targets: Sequence[str] = (), workers: Annotated[int, Field(ge=1)] = 2) -> State[Any]:
+    """What a launch of the pipeline would cost, before it starts.
+
+    Args:
+        targets: cells or stages of dvc.yaml to bring up to date, with all that they need; none for everything.
+        workers: how many cells may run at once.
+    """
+    from flows import quote as command
+
+    lines = list(command.lines(command.make_quote(targets, workers), workers, None))
+    create_markdown_artifact(key="quote", markdown="\n".join(["```", *lines, "```"]))
+    for line in lines:
+        get_run_logger().info("%s", line)
+    return Completed(message=next((line for line in lines if line.startswith("time")), lines[0]))

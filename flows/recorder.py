@@ -4,21 +4,26 @@ It ends at the end of the pipe, not at a signal, so that an interrupted stage ca
 the pipe ends without a last word, the stage was killed or ran out of memory, and the run is closed as FAILED.
 """
 
+import gzip
+import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from flows import quiet
+from flows import provenance, quiet
 from flows.tracking import one_line, store_lock
 
-MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as are the next two
+MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as is the next
 MAX_BATCH_PARAMS = 100
-MAX_PARAM_CHARS = 500
 # Short, for nobody waits long for a store that is gone: MLflow's own are 120 s and 7 retries.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+INPUT_TAG, OUT_TAG = "data.", "out."  # and a path: its hash, as DVC knows it
+NOT_KEPT_TAG = "not_kept"  # why the tree of the run cannot be rebuilt
 NO_CHATTER = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 SILENT_END = "the process ended without a word: killed, or out of memory"
 
@@ -26,17 +31,25 @@ SILENT_END = "the process ended without a word: killed, or out of memory"
 class Recorder:
     """One open run."""
 
-    def __init__(self, uri: str, experiment: str, name: str, tags: Mapping[str, str], values: Mapping[str, str]) -> None:
+    def __init__(
+        self, uri: str, experiment: str, name: str, tags: Mapping[str, str], values: Mapping[str, str], inputs: Sequence[str]
+    ) -> None:
+        kept, files = provenance_of(inputs)  # first: the tree is still as the stage found it
+
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
         with store_lock(uri):
             self._client = MlflowClient(tracking_uri=uri)
             experiment_id = self._experiment_id(uri, experiment)
-        self._run_id = self._client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id
-        params = [Param(key, value[:MAX_PARAM_CHARS]) for key, value in values.items()]
+        self._run_id = self._client.create_run(experiment_id, tags={**tags, **kept}, run_name=name).info.run_id
+        params = [Param(key, value) for key, value in values.items()]
         for start in range(0, len(params), MAX_BATCH_PARAMS):
             self._client.log_batch(self._run_id, params=params[start : start + MAX_BATCH_PARAMS])
+        with tempfile.TemporaryDirectory() as folder:
+            for place, content in files.items():
+                (Path(folder) / Path(place).name).write_bytes(content)
+                self._client.log_artifact(self._run_id, str(Path(folder) / Path(place).name), str(Path(place).parent))
 
     def metrics(self, metrics: list[tuple[str, float, int, int]]) -> None:
         """Name, value, clock [ms] and step of each."""
@@ -58,8 +71,13 @@ class Recorder:
         dataset = Dataset(name=name, digest=digest, source_type="local", source=json.dumps({"uri": source}))
         self._client.log_inputs(self._run_id, [DatasetInput(dataset=dataset, tags=[])])
 
-    def end(self, status: str, reason: str) -> None:
-        """The last word."""
+    def end(self, status: str, reason: str, outs: Sequence[str] = ()) -> None:
+        """The last word, with the hash of what was written."""
+        from mlflow.entities import RunTag
+
+        if outs:
+            tags = [RunTag(f"{OUT_TAG}{path}", provenance.hash_path(Path(path))) for path in outs]
+            self._client.log_batch(self._run_id, tags=tags)
         if reason:
             self._client.set_tag(self._run_id, "reason", reason)
         self._client.set_terminated(self._run_id, status)
@@ -78,6 +96,24 @@ class Recorder:
                 if found is None:
                     raise
         return str(found.experiment_id)
+
+
+def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Tags (with the hash of each input) and files that let the run be made again; see flows/provenance.py."""
+    known = provenance.hashes_in_lock()
+    tags = {f"{INPUT_TAG}{path}": known.get(path) or provenance.hash_path(Path(path)) for path in inputs}
+    tags["device"] = provenance.device()
+    if Path("requirements.lock").exists():
+        tags["lock_sha256"] = hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()
+    if not (commit := provenance.git("rev-parse", "HEAD")):
+        return tags, {}
+    tags["mlflow.source.git.commit"] = commit
+    try:
+        changes, results = provenance.changes(), provenance.results()
+    except (provenance.TooLarge, OSError, subprocess.CalledProcessError) as error:
+        return {**tags, "dirty": "true", NOT_KEPT_TAG: one_line(error)}, {}
+    files = {provenance.RESULTS_FILE: gzip.compress(results, mtime=0)}
+    return {**tags, "dirty": str(bool(changes)).lower()}, files | ({provenance.CHANGES_FILE: changes} if changes else {})
 
 
 def record(lines: Iterable[str], answers: int) -> None:
@@ -103,13 +139,18 @@ def record(lines: Iterable[str], answers: int) -> None:
         recorder.end("FAILED", SILENT_END)
 
 
+def set_limits() -> None:
+    """MLflow's patience and its chatter, for this process. It reads them when it is imported."""
+    for name, value in {**HTTP_LIMITS, **NO_CHATTER}.items():
+        os.environ.setdefault(name, value)
+
+
 def main() -> int:
     """Exit status 1 after a failure of the store, which one line on stderr names."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     quiet.set_variables()
-    for name, value in {**HTTP_LIMITS, **NO_CHATTER}.items():
-        os.environ.setdefault(name, value)  # MLflow reads them when it is imported
+    set_limits()
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     try:

@@ -1,4 +1,4 @@
-"""Offer the pipeline in the Prefect UI: a form to launch it, and a schedule: ``python -m flows.serve``.
+"""Offer pipeline, quote and reproduce in the Prefect UI: forms to launch them, and a schedule: ``python -m flows.serve``.
 
 Needs a Prefect server (``make ui``, or ``PREFECT_API_URL``) and stays in the foreground; runs start in this folder. To
 hand runs to a work pool instead, deploy prefect.yaml.
@@ -8,10 +8,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from flows import quiet, servers
 
 WEEKLY = "0 3 * * 0"  # Sunday, 03:00 UTC; off until it is switched on in the UI
+
+TAGS = ["gpt-lineage"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,11 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "PREFECT_API_URL" not in os.environ:
         print("error: no Prefect server answers; start `make ui` in another terminal, or set PREFECT_API_URL", file=sys.stderr, flush=True)
         return 2
+    from prefect import serve
     from prefect.schedules import Cron
 
-    from flows.pipeline_flow import pipeline
+    from flows.pipeline_flow import pipeline, quote, reproduce
 
-    pipeline.serve(name="local", schedules=[Cron(WEEKLY, timezone="UTC", active=False)], tags=["gpt-lineage"])
+    weekly = Cron(WEEKLY, timezone="UTC", active=False)
+    offered: list[Any] = [flow.to_deployment("local", tags=TAGS) for flow in (quote, reproduce)]
+    offered.append(pipeline.to_deployment("local", schedules=[weekly], tags=TAGS))
+    serve(*offered)
     return 0
 
 

@@ -11,12 +11,13 @@ The store is ``MLFLOW_TRACKING_URI``, by default ``mlflow.db`` at the top of the
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import queue
 import re
+import resource
 import select
+import shlex
 import subprocess
 import sys
 import threading
@@ -26,13 +27,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows import provenance
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 EXPERIMENT = "gpt-lineage"
 FLOW_RUN_VARIABLE = "GPT_LINEAGE_FLOW_RUN_ID"  # set by flows/pipeline_flow.py for the cells it runs
+# Tags and metrics that flows/reproduce.py, flows/quote.py and flows/runs.py read.
+COMMAND_TAG = "command"  # of a stage that was not run by DVC
+PROCESS_TAG = "process"
+DURATION_SECONDS = "system/duration_seconds"
+PEAK_MEMORY_BYTES = "system/peak_memory_bytes"
+DISK_BYTES = "system/disk_bytes"
 BUFFERED_ROWS = 50  # MLflow takes 7 ms a call but 0.1 s for a batch of 1,000 metrics
 MAX_REASON_CHARS = 500
+MAX_PARAM_CHARS = 500  # MLflow takes 6,000; nobody reads more in its table
 ANSWER_SECONDS = 120.0  # a server that is gone is given up after 20 s; a fresh database on a busy machine took 26 s
 
 
@@ -68,13 +78,13 @@ class Run:
 
     def log_dataset(self, name: str, path: Path) -> None:
         """What the stage learnt from or was measured on, as an input of the run, known by its hash in dvc.lock."""
-        digest = data_hashes().get(path.as_posix(), "unknown")  # at most 36 characters: an md5 and ".dir"
+        digest = provenance.hashes_in_lock().get(path.as_posix(), "unknown")  # at most 36 characters: an md5 and ".dir"
         self._say("dataset", name=name, digest=digest, source=path.as_posix())
 
-    def end(self, status: str, reason: str = "") -> None:
-        """Close the run as FINISHED, FAILED or KILLED; ``reason`` is one line."""
+    def end(self, status: str, reason: str = "", outs: Sequence[str] = ()) -> None:
+        """Close the run as FINISHED, FAILED or KILLED; ``reason`` is one line, ``outs`` are the paths it wrote."""
         self._flush()
-        self._say("end", status=status, reason=redact(reason)[:MAX_REASON_CHARS])
+        self._say("end", status=status, reason=redact(reason)[:MAX_REASON_CHARS], outs=list(outs))
         self._wait()
         if self._recorder is not None:
             self._recorder.close()
@@ -151,10 +161,12 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
         apply: places in params.yaml whose overrides were applied; they name the study and the arm.
         seed: seed of the cell.
         params: the sections that the stage read.
-        inputs: paths given on the command line; those that DVC knows as outputs are tagged with their hash.
+        inputs: paths given on the command line. Those that are there are tagged with their hash, those that are written, too.
     """
     uri = tracking_uri()
-    attempt = Run(_opening(uri, stage, apply, seed, params, inputs) if uri else None)
+    watch = provenance.Watch(inputs)
+    attempt = Run(_opening(uri, stage, apply, seed, params, watch.present()) if uri else None)
+    start_s = time.monotonic()
     try:
         yield attempt
     except KeyboardInterrupt:
@@ -163,7 +175,19 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
     except BaseException as error:
         attempt.end("FAILED", one_line(error))
         raise
-    attempt.end("FINISHED")
+    outs = watch.written()
+    attempt.log_metrics({DURATION_SECONDS: time.monotonic() - start_s, **_costs(outs)} if uri else {})
+    attempt.end("FINISHED", outs=outs)
+
+
+def _costs(outs: Iterable[str]) -> dict[str, float]:
+    """What the stage took of the machine. Memory is that of its largest process: an engine's server counts by itself."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    unit_bytes = 1 if sys.platform == "darwin" else 1024
+    return {
+        PEAK_MEMORY_BYTES: float(max(one.ru_maxrss for one in usage) * unit_bytes),
+        DISK_BYTES: float(sum(provenance.size_bytes(Path(path)) for path in outs)),
+    }
 
 
 def _opening(uri: str, stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs: Iterable[str]) -> dict[str, Any]:
@@ -172,9 +196,15 @@ def _opening(uri: str, stage: str, apply: Sequence[str], seed: int, params: "Bas
         "uri": uri,
         "experiment": f"study-{study}" if study else EXPERIMENT,
         "name": stage,
-        "tags": _tags(stage, apply, seed, inputs),
-        "values": {name: redact(str(value)) for name, value in (flatten(params.model_dump()) | {"seed": seed}).items()},
+        "tags": _tags(stage, apply, seed),
+        "inputs": list(inputs),
+        "values": as_params(params) | {"seed": str(seed)},
     }
+
+
+def as_params(params: "BaseModel") -> dict[str, str]:
+    """The parameters as MLflow has them: dotted names, values cut at 500 characters."""
+    return {name: redact(str(value))[:MAX_PARAM_CHARS] for name, value in flatten(params.model_dump()).items()}
 
 
 def tracking_uri() -> str:
@@ -207,17 +237,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def data_hashes() -> dict[str, str]:
-    """Path -> md5 of every output in dvc.lock; nothing when there is none yet, or another process is writing it."""
-    import yaml
-
-    try:
-        lock = yaml.load(Path("dvc.lock").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", []) if "md5" in out}
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return {}
-
-
 def _repository() -> Path:
     # In the scratch folder of `dvc exp run --temp` DVC_ROOT still names the user's own repository.
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
@@ -227,35 +246,20 @@ def _study_of(apply: Sequence[str]) -> str:
     return next((place.split(".")[1] for place in apply if place.startswith("studies.")), "")
 
 
-def _tags(stage: str, apply: Sequence[str], seed: int, inputs: Iterable[str]) -> dict[str, str]:
+def _tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
     arms = [place.rpartition(".")[2] for place in apply if ".arms." in place or ".rungs." in place]
-    hashes = data_hashes()
     tags = {
         "stage": stage.partition("@")[0],
         "cell": stage,
         "study": _study_of(apply),
         "arm": "+".join(arms),
         "seed": str(seed),
-        "mlflow.source.git.commit": _git("rev-parse", "HEAD"),
-        "dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!metrics"))).lower(),
         "experiment_name": os.environ.get("DVC_EXP_NAME", ""),
-        "lock_sha256": _sha256(Path("requirements.lock")),
         "prefect.flow_run_id": os.environ.get(FLOW_RUN_VARIABLE, ""),
-        **{f"data.{path}": hashes[path] for path in inputs if path in hashes},
+        COMMAND_TAG: "" if "DVC_STAGE" in os.environ else shlex.join(sys.orig_argv[1:]),
+        PROCESS_TAG: provenance.process(os.getpid()),
     }
     return {name: redact(value) for name, value in tags.items() if value}
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "--no-optional-locks", *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""  # no repository, or none of git: the tag is left out
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
 
 @contextmanager

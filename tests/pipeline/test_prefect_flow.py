@@ -222,9 +222,17 @@ def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, r
     with (folder / "serve.log").open("w", encoding="utf-8") as log:
         served = serving.start([sys.executable, "-m", "flows.serve"], folder, server.variables, log)
         try:
-            [deployment] = wait_for(lambda: served.poll() is not None or server.post("deployments/filter", {}))
+
+            def all_three() -> list[dict[str, Any]] | bool:
+                found = server.post("deployments/filter", {"sort": "NAME_ASC"})
+                return served.poll() is not None or (len(found) == 3 and found)
+
+            forms = {found["entrypoint"].rpartition(":")[2]: found for found in wait_for(all_three)}
+            assert set(forms["reproduce"]["parameter_openapi_schema"]["properties"]) == {"run_id"}
+            assert set(forms["quote"]["parameter_openapi_schema"]["properties"]) == {"targets", "workers"}
+            deployment = forms["pipeline"]
             form = deployment["parameter_openapi_schema"]["properties"]
-            assert set(form) == {"targets", "workers", "retries"}
+            assert set(form) == {"targets", "workers", "retries", "budget_hours"}
             assert "how many cells may run at once" in form["workers"]["description"]
             assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
 
@@ -236,6 +244,28 @@ def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, r
             assert set(server.states()) == {"slow"}
         finally:
             serving.stop()
+
+
+def test_what_a_kill_leaves_running_is_crashed_by_the_next_flow_which_runs_what_was_missing(
+    server: Server, repository: Callable[[str], Path]
+) -> None:
+    folder = repository(SLOW)
+    (folder / "wait").touch()
+    flow = start(server, folder)
+    pid = running_pid(folder)
+    killed = server.last_run()["id"]
+    for victim in (flow.pid, pid):  # the machine goes down: nobody can say goodbye
+        os.killpg(os.getpgid(victim), signal.SIGKILL)
+    flow.communicate(timeout=PATIENCE_SECONDS)
+    assert server.last_run()["state"]["type"] == "RUNNING"
+
+    (folder / "wait").unlink()
+    assert run(server, folder)[0] == 0
+    assert server.states() == {"slow": "Completed", "next": "Completed"}
+    left = server.post("flow_runs/filter", {"flow_runs": {"id": {"any_": [killed]}}})[0]["state"]
+    assert (left["type"], left["message"].partition(":")[0]) == ("CRASHED", "its process is gone")
+    cells = server.post("task_runs/filter", {"flow_runs": {"id": {"any_": [killed]}}})
+    assert {cell["state"]["type"] for cell in cells} == {"CRASHED"}
 
 
 def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str], Path]) -> None:

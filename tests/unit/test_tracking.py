@@ -98,16 +98,19 @@ def test_every_leaf_keeps_its_value_under_its_dotted_key(values: Mapping[str, An
 def test_a_run_says_what_it_is(listener: Listener) -> None:
     Path("dvc.lock").write_text("stages: {tokenize: {outs: [{path: data/tokens, md5: abc.dir}]}}", encoding="utf-8")
     apply = ["studies.ln.common", "studies.ln.arms.post"]
-    with tracking.run("ablate_ln@post-1", apply, 1, VALUES, ["data/tokens", "metrics/x.json"]) as run:
+    Path("data/tokens").mkdir(parents=True)
+    with tracking.run("ablate_ln@post-1", apply, 1, VALUES, ["data/tokens", "x.json", "library"]) as run:
         run.log_dataset("tokens", Path("data/tokens"))
+        Path("x.json").write_text("{}")
     opening = listener.messages[0]
     assert opening["experiment"] == "study-ln"
     assert opening["name"] == "ablate_ln@post-1"
     assert opening["values"] == {"model.d_model": "8", "model.betas": "[0.9, 0.95]", "seed": "1"}
-    expected = {"stage": "ablate_ln", "cell": "ablate_ln@post-1", "study": "ln", "arm": "post", "seed": "1", "data.data/tokens": "abc.dir"}
+    expected = {"stage": "ablate_ln", "cell": "ablate_ln@post-1", "study": "ln", "arm": "post", "seed": "1"}
     assert expected.items() <= opening["tags"].items()
     assert listener.of("dataset") == [{"what": "dataset", "name": "tokens", "digest": "abc.dir", "source": "data/tokens"}]
-    assert listener.messages[-1] == {"what": "end", "status": "FINISHED", "reason": ""}
+    assert opening["inputs"] == ["data/tokens"]
+    assert listener.messages[-1] == {"what": "end", "status": "FINISHED", "reason": "", "outs": ["x.json"]}
     assert listener.closed
 
 
@@ -119,7 +122,7 @@ def test_rows_are_sent_fifty_at_a_time_and_none_is_lost(listener: Listener) -> N
         run.log_metrics({"final": 3})
     sent = [tuple(metric) for message in listener.of("metrics") for metric in message["metrics"]]
     assert [(name, value, step) for name, value, _, step in sent if name == "loss_nats"] == [("loss_nats", n / 2, n) for n in range(120)]
-    assert [(name, value) for name, value, _, _ in sent][-1] == ("final", 3.0)
+    assert [(name, value) for name, value, _, _ in sent if not name.startswith("system/")][-1] == ("final", 3.0)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +139,31 @@ def test_a_run_that_does_not_finish_says_why_and_the_error_goes_on(
     with pytest.raises(type(error)), tracking.run("pretrain", [], 0, VALUES) as run:
         run.log_rows([{"step": 1, "loss_nats": 2.0}])
         raise error
-    assert listener.messages[-1] == {"what": "end", "status": status, "reason": reason}
+    assert listener.messages[-1] == {"what": "end", "status": status, "reason": reason, "outs": []}
     assert len(listener.of("metrics")) == 1
+
+
+def test_what_a_run_took_is_kept_with_it(listener: Listener) -> None:
+    with tracking.run("pretrain", [], 0, VALUES, ["out"]):
+        Path("out").mkdir()
+        Path("out/model").write_bytes(bytes(1000))
+    [message] = listener.of("metrics")
+    costs = {name: value for name, value, _, _ in message["metrics"]}
+    assert costs[tracking.DISK_BYTES] == 1000
+    assert 10e6 < costs[tracking.PEAK_MEMORY_BYTES] < 1e12
+    assert 0 < costs[tracking.DURATION_SECONDS] < 60
+
+
+def test_a_command_is_kept_where_dvc_does_not_know_it(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "flows.stages.x", "--out", "a b"])
+    with tracking.run("x", [], 0, VALUES):
+        pass
+    monkeypatch.setenv("DVC_STAGE", "x@1")
+    with tracking.run("x@1", [], 0, VALUES):
+        pass
+    outside, inside = listener.of("open")
+    assert outside["tags"]["command"] == "-m flows.stages.x --out 'a b'"
+    assert "command" not in inside["tags"]
 
 
 def test_after_the_recorder_has_given_up_nothing_more_is_said(listener: Listener, tmp_path: Path) -> None:

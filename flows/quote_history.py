@@ -1,0 +1,109 @@
+"""Past runs of MLflow as evidence about what a cell of today will take."""
+
+import argparse
+import importlib
+import shlex
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+
+from components.costing.estimate import Estimate, Estimator, Past, repeat_scatter
+from flows import graph, params, provenance, tracking
+from flows.runs import Recorded
+
+FLOPS = "train_flops"
+STAGES = "flows.stages."
+Work = tuple[float, ...]
+# Time, memory, disk: in which metric of a run each is.
+QUANTITIES = (tracking.DURATION_SECONDS, tracking.PEAK_MEMORY_BYTES, tracking.DISK_BYTES)
+
+
+def module_of(command: str) -> str:
+    """The module that a command of dvc.yaml runs, "" where it is not ``python -m``."""
+    words = shlex.split(command)
+    return words[2] if words[:2] == ["python", "-m"] and len(words) > 2 else ""
+
+
+class History:
+    """Finished runs on this device, by the module that ran."""
+
+    def __init__(self, past: Sequence[Recorded], modules: Mapping[str, str]) -> None:
+        """``modules``: stage of dvc.yaml -> module; runs of other stages are left out."""
+        self._by_module: defaultdict[str, list[Recorded]] = defaultdict(list)
+        here = provenance.device()
+        for run in past:
+            module = modules.get(run.tags.get("stage", ""), "")
+            if module and run.tags.get("device") == here and all(run.metrics.get(name, 0) > 0 for name in QUANTITIES):
+                self._by_module[module].append(run)
+        self._estimators = {name: self._estimators_of(name) for name in QUANTITIES}
+
+    def _estimators_of(self, quantity: str) -> dict[str, Estimator]:
+        kinds = {module: [_past(run, quantity) for run in runs] for module, runs in self._by_module.items()}
+        scatter = repeat_scatter(list(kinds.values()))
+        return {module: Estimator(past, scatter) for module, past in kinds.items()}
+
+    def estimates(self, cell: graph.Cell) -> tuple[Estimate | None, Estimate | None, Estimate | None]:
+        """Time [s], memory [bytes] and disk [bytes] of a cell as dvc.yaml and params.yaml have it now."""
+        values, seed = cell_values(cell.command)
+        key = _key(cell.name, seed, values)
+        seconds, memory, disk = (self._estimate(quantity, cell.command, key, values) for quantity in QUANTITIES)
+        return seconds, memory, disk
+
+    def _estimate(self, quantity: str, command: str, key: Hashable, values: Mapping[str, str]) -> Estimate | None:
+        estimator = self._estimators[quantity].get(module_of(command))
+        return estimator.estimate(key, _work(values, self.flops(command), quantity)) if estimator else None
+
+    def flops(self, command: str) -> float:
+        """Operations of training, 0 for a stage whose runs reported none."""
+        runs = self._by_module.get(module_of(command), [])
+        return train_flops(cell_values(command)[0]) if any(FLOPS in run.metrics for run in runs) else 0.0
+
+
+def cell_values(command: str) -> tuple[dict[str, str], str]:
+    """The parameters of a command of dvc.yaml, overrides applied, as its run would report them to MLflow, and its seed."""
+    module = module_of(command)
+    if not module.startswith(STAGES):
+        return {}, "0"
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--apply", action="append", default=[])
+    parser.add_argument("--seed", default="0")
+    args, _ = parser.parse_known_args(shlex.split(command)[3:])
+    loaded = params.load(importlib.import_module(module).Sections, args.apply)
+    return tracking.as_params(loaded), args.seed
+
+
+def train_flops(values: Mapping[str, str]) -> float:
+    """Operations of a training cell of today, with the vocabulary of params.yaml."""
+    from components.transformer import accounting
+    from components.transformer.config import TransformerConfig
+
+    vocabulary = int(params.lookup(params.read_yaml(), "tokenization.vocab_size"))
+    shape = {name: int(values[f"model.{name}"]) for name in ("context_length", "num_layers", "d_model", "num_heads")}
+    config = TransformerConfig(**shape, norm_placement="pre", dropout=0.0, vocab_size=vocabulary)
+    batch_tokens = int(values["training.batch_tokens"])
+    return float(accounting.train_flops(config, int(values["training.train_tokens"]) // batch_tokens * batch_tokens))
+
+
+def _past(run: Recorded, quantity: str) -> Past:
+    seed = run.tags.get("seed", "0")
+    values = {name: value for name, value in run.params.items() if name != "seed"}
+    return Past(_key(run.cell, seed, values), _work(values, run.metrics.get(FLOPS, 0.0), quantity), run.metrics[quantity])
+
+
+def _key(cell: str, seed: str, values: Mapping[str, str]) -> Hashable:
+    """Runs alike: the cell but for its seed, and its parameters."""
+    return cell.removesuffix(f"-{seed}"), frozenset(values.items())
+
+
+def _work(values: Mapping[str, str], flops: float, quantity: str) -> Work:
+    """Terms that the quantity is a sum of. What trains nothing has one term: it takes what it took."""
+    if not flops:
+        return (1.0,)
+    layers, width, context = (int(values[f"model.{name}"]) for name in ("num_layers", "d_model", "context_length"))
+    batch_tokens, micro = int(values["training.batch_tokens"]), int(values["training.micro_batch_sequences"])
+    passes = -(-batch_tokens // (context * micro))
+    if quantity == tracking.DURATION_SECONDS:  # start, arithmetic, and what every layer of every pass costs however small it is
+        return (1.0, flops, int(values["training.train_tokens"]) // batch_tokens * passes * layers)
+    weights = 12.0 * layers * width**2
+    if quantity == tracking.DISK_BYTES:
+        return (1.0, weights, float(width))  # blocks; embeddings
+    return (1.0, weights, float(min(micro * context, batch_tokens) * layers * width))  # weights; activations of one pass
