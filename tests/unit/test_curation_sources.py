@@ -28,11 +28,11 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inputs"
 
 
-def on_engine(sources: Mapping[str, SourceConfig], folder: Path, workers: int) -> tuple[Rows, list[str]]:
+def on_engine(sources: Mapping[str, SourceConfig], folder: Path, workers: int, remote: str = "") -> tuple[Rows, list[str]]:
     """Rows of what ``read_sources`` gives, sorted, and what it reported."""
     lines: list[str] = []
     folder.mkdir()
-    with session("", workers) as spark:
+    with session(remote, workers) as spark:
         found = frames_sources.read_sources(frames.Steps(spark, folder), sources, lines.append).toArrow()
     columns = (found[name].to_pylist() for name in batches_sources.entry_schema().names if name != "page")
     return sorted(zip(*columns, strict=True)), lines
