@@ -36,16 +36,37 @@ class TooLarge(Exception):
 class Watch:
     """Tells which of some paths were written since it was made."""
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._before = {path: _identity(Path(path)) for path in paths}
+    def __init__(self, values: Iterable[str]) -> None:
+        """``values`` of a command's options; those that are no paths are left out."""
+        self._before = {path: _identity(Path(path)) for path in _paths(values)}
 
     def present(self) -> list[str]:
         """Paths that were there at the start: what a stage reads, for DVC removes what it will write."""
-        return [path for path, identity in self._before.items() if identity]
+        there = [path for path, identity in self._before.items() if identity]
+        return [path for path in there if not any(path.startswith(f"{other}/") for other in there)]
 
     def written(self) -> list[str]:
-        """Paths that are there now and were not, or were other files."""
-        return [path for path, before in self._before.items() if _identity(Path(path)) not in (None, before)]
+        """Paths that are there now and were not, or were other files; not the folder that another of the paths was written to."""
+        new = [path for path, before in self._before.items() if _identity(Path(path)) not in (None, before)]
+        return [path for path in new if not any(other.startswith(f"{path}/") for other in new)]
+
+
+def _paths(values: Iterable[str]) -> list[str]:
+    """Values with a slash, and words that dvc.yaml has as the top folder of something (``metrics``; not the ``scratch`` of --init)."""
+    values = list(values)
+    tops = _top_folders() if any("/" not in value for value in values) else set()
+    return [value for value in values if "/" in value or value in tops]
+
+
+def _top_folders() -> set[str]:
+    import yaml
+
+    try:
+        stages = yaml.load(Path("dvc.yaml").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return set()
+    entries = [entry for stage in stages.values() for kind in ("deps", "outs", "metrics") for entry in stage.get(kind, [])]
+    return {str(next(iter(entry)) if isinstance(entry, dict) else entry).partition("/")[0] for entry in entries}
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -141,6 +142,7 @@ def record(lines: Iterable[str], answers: int) -> None:
 
 def set_limits() -> None:
     """MLflow's patience and its chatter, for this process. It reads them when it is imported."""
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of what MLflow imports; nothing that a reader of a log could do
     for name, value in {**HTTP_LIMITS, **NO_CHATTER}.items():
         os.environ.setdefault(name, value)
 

@@ -108,6 +108,21 @@ def test_what_was_written_is_what_is_new_or_another_file(tmp_path: Path) -> None
     assert watch.written() == [str(replaced), str(made)]
 
 
+def test_a_word_is_a_path_only_where_dvc_yaml_has_it_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--init scratch`` names no folder, though there is one; ``--metrics metrics`` does, and ``--summary`` is written into it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("scratch", "metrics", "data/ladder"):
+        Path(name).mkdir(parents=True)
+    yaml = "stages: {report: {deps: [data/ladder, metrics/a.json], outs: [report], metrics: [{metrics/summary.json: {cache: false}}]}}"
+    Path("dvc.yaml").write_text(yaml, encoding="utf-8")
+    watch = provenance.Watch(["scratch", "metrics", "data/ladder", "report", "metrics/summary.json"])
+    Path("scratch/state").write_text("x")
+    Path("report").mkdir()
+    Path("metrics/summary.json").write_text("{}")
+    assert watch.present() == ["metrics", "data/ladder"]
+    assert watch.written() == ["report", "metrics/summary.json"]
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
 def test_a_process_is_gone_only_when_that_is_certain() -> None:
     alive = provenance.process(os.getpid())

@@ -99,9 +99,9 @@ def test_a_run_says_what_it_is(listener: Listener) -> None:
     Path("dvc.lock").write_text("stages: {tokenize: {outs: [{path: data/tokens, md5: abc.dir}]}}", encoding="utf-8")
     apply = ["studies.ln.common", "studies.ln.arms.post"]
     Path("data/tokens").mkdir(parents=True)
-    with tracking.run("ablate_ln@post-1", apply, 1, VALUES, ["data/tokens", "x.json", "library"]) as run:
+    with tracking.run("ablate_ln@post-1", apply, 1, VALUES, ["data/tokens", "data/x.json", "library"]) as run:
         run.log_dataset("tokens", Path("data/tokens"))
-        Path("x.json").write_text("{}")
+        Path("data/x.json").write_text("{}")
     opening = listener.messages[0]
     assert opening["experiment"] == "study-ln"
     assert opening["name"] == "ablate_ln@post-1"
@@ -110,7 +110,7 @@ def test_a_run_says_what_it_is(listener: Listener) -> None:
     assert expected.items() <= opening["tags"].items()
     assert listener.of("dataset") == [{"what": "dataset", "name": "tokens", "digest": "abc.dir", "source": "data/tokens"}]
     assert opening["inputs"] == ["data/tokens"]
-    assert listener.messages[-1] == {"what": "end", "status": "FINISHED", "reason": "", "outs": ["x.json"]}
+    assert listener.messages[-1] == {"what": "end", "status": "FINISHED", "reason": "", "outs": ["data/x.json"]}
     assert listener.closed
 
 
@@ -144,9 +144,9 @@ def test_a_run_that_does_not_finish_says_why_and_the_error_goes_on(
 
 
 def test_what_a_run_took_is_kept_with_it(listener: Listener) -> None:
-    with tracking.run("pretrain", [], 0, VALUES, ["out"]):
-        Path("out").mkdir()
-        Path("out/model").write_bytes(bytes(1000))
+    with tracking.run("pretrain", [], 0, VALUES, ["data/out"]):
+        Path("data/out").mkdir(parents=True)
+        Path("data/out/model").write_bytes(bytes(1000))
     [message] = listener.of("metrics")
     costs = {name: value for name, value, _, _ in message["metrics"]}
     assert costs[tracking.DISK_BYTES] == 1000
