@@ -4,6 +4,7 @@ The Makefile includes the same file. OMP_WAIT_POLICY: a two-thread training step
 process took one of the cores, and 71 ms with passive waits; alone on the machine both are as fast (flows/README.md).
 MALLOC_*: glibc returns every block of 128 KiB or more to the kernel at once, which then clears it anew for the next step; kept,
 fine-tuning on see_also took 32 s instead of 37 s (medians of four, two at once), with 0.6 s instead of 3 s in the kernel.
+PYTHONWARNINGS: MLflow imports pyspark where it finds it, which warns of its conversions to pandas; nothing here makes any.
 """
 
 import os

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,9 @@ class Store:
 
         self._uri = uri
         try:
-            self._client = MlflowClient(tracking_uri=uri)
+            with warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
+                warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+                self._client = MlflowClient(tracking_uri=uri)
             self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet
         except (MlflowException, OSError) as error:
             where = tracking.redact(uri)
