@@ -106,7 +106,8 @@ def test_gelu_in_chunks_is_the_tanh_form(elements: int, monkeypatch: pytest.Monk
 
 def test_loss_of_a_model_is_that_of_its_logits() -> None:
     torch.manual_seed(0)
-    config = TransformerConfig(context_length=12, num_layers=2, d_model=16, num_heads=2, norm_placement="pre", dropout=0.0, vocab_size=50)
+    shape = {"context_length": 12, "num_layers": 2, "d_model": 16, "num_heads": 2, "vocab_size": 50}
+    config = TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.0)
     model, tokens = GPT(config), torch.randint(0, 50, (3, 13))
     losses, found = [], []
     for loss in (next_token_loss(model, tokens), F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())):
