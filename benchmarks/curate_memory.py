@@ -67,14 +67,16 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=folder) as work:
                 text_bytes = write_inputs(Path(work), texts, round(size * 1e9 / copy_bytes))
                 costs.append(_measure(Path(work), tasks, text_bytes / 1e9))
-                print(
-                    "{0.text_gb:.2f} GB: peak {0.peak_gb:.2f} GB, CPU {0.cpu_seconds:.0f} s, wall {0.wall_seconds:.0f} s".format(costs[-1])
-                )
+                print(_told(costs[-1]), flush=True)
     harness.heading()
     found = rows(costs)
     for row in found:
         harness.show(row)
     return harness.finish("curate_memory", found)
+
+
+def _told(cost: Cost) -> str:
+    return f"{cost.text_gb:.2f} GB: peak {cost.peak_gb:.2f} GB, CPU {cost.cpu_seconds:.0f} s, wall {cost.wall_seconds:.0f} s"
 
 
 def rows(costs: Sequence[Cost]) -> list[harness.Row]:

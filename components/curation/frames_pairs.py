@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-BAND_ROWS_AT_ONCE = 2_000_000  # rows of (band, rank, sketch) in memory: 100 MB at 125 hashes
+BAND_ROWS_AT_ONCE = 4_000_000  # rows of (band, rank, sketch) in memory: 200 MB at 125 hashes; each pass reads the scores anew
 PAIRS_AT_ONCE = 100_000  # pairs joined with their n-gram sets: 500 MB at 300 n-grams
 
 

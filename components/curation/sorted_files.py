@@ -27,7 +27,7 @@ class _Head:
     """The rows of a file that come next."""
 
     def __init__(self, file: Path) -> None:
-        self._batches = pq.ParquetFile(file).iter_batches(ROWS_READ)
+        self._batches = pq.ParquetFile(file, pre_buffer=False).iter_batches(ROWS_READ)  # else all of the file is held
         self._next()
 
     def _next(self) -> None:
