@@ -22,11 +22,10 @@ def ours(source: Path, out: Path) -> None:
     config = _config()
     with session("", WORKERS) as spark:
         steps = frames.Steps(spark, out / "work")
-        columns = ("id", "'docs' as source", "'reference' as role", "cast(null as string) as work", "'' as reason", "text")
-        entries = spark.read.parquet(str(source)).selectExpr(*columns)
-        documents = steps.write("documents", batches.mapped(entries, batches.document_facts(config), batches.DOCUMENT_COLUMNS))
+        columns = ("xxhash64(id) as key", "id", "'' as rule", "false as is_raw", "text")  # no rule but this one
+        documents = spark.read.parquet(str(source)).selectExpr(*columns)
         ranks = steps.write("ranks", frames.ranked(documents))
-        texts = ranks.join(documents.select("key", "id", "rule", "is_raw", "text"), "key")
+        texts = ranks.join(documents, "key").select("rank", "rule", "is_raw", "id", "text")
         unfiltered = batches.scores_and_bands(config, quality.Classifier(None, 0.0, None, 0, 0))
         scores = steps.write("scores", batches.mapped(texts, unfiltered, batches.band_columns(CONFIG)))
         near = frames_pairs.near_duplicates(steps, ranks, documents, scores, config)

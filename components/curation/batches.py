@@ -81,12 +81,14 @@ def hash_texts(texts: pa.Array) -> tuple[Hashes, Offsets]:
     offsets, data = _buffers(texts)
     if len(data) == 0 or data.max() < 128:
         return kernels.hash_words(data, offsets)
-    is_ascii = pc.string_is_ascii(texts).to_pylist()
-    bounds, plain = offsets.tolist(), data.tobytes()
-    encoded = [plain[bounds[i] : bounds[i + 1]] if is_ascii[i] else words.utf8(texts[i].as_py()) for i in range(len(texts))]
+    lengths, plain, pieces, done = np.diff(offsets), data.tobytes(), [], 0
+    for row in np.flatnonzero(~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False)).tolist():
+        encoded = words.utf8(texts[row].as_py())
+        pieces += [plain[done : offsets[row]], encoded]
+        lengths[row], done = len(encoded), offsets[row + 1]
     starts = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in encoded], out=starts[1:])
-    return kernels.hash_words(np.frombuffer(b"".join(encoded), np.uint8), starts)
+    np.cumsum(lengths, out=starts[1:])
+    return kernels.hash_words(np.frombuffer(b"".join([*pieces, plain[done:]]), np.uint8), starts)
 
 
 def each(function: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Batches) -> Batches:
@@ -163,7 +165,7 @@ def _scores_and_bands(
     config: CurationConfig, classifier: quality.Classifier, functions: deduplication.Functions, batch: pa.RecordBatch
 ) -> pa.RecordBatch:
     hashed = hash_texts(batch.column("text"))
-    scores = classifier.scores(*quality.word_sets(*hashed, config.quality))
+    scores = classifier.scores(*hashed, config.quality)
     reserved = pc.equal(batch.column("rule"), "reserved").to_numpy(zero_copy_only=False)
     raw = batch.column("is_raw").to_numpy(zero_copy_only=False)
     low = np.zeros(len(scores), bool)
@@ -171,17 +173,17 @@ def _scores_and_bands(
     for row in np.flatnonzero(raw & ~reserved).tolist():
         low[row] = not quality.is_kept(config.seed, ids[row].as_py(), float(scores[row]), config.quality.pareto_shape)
     rows = np.flatnonzero(~low)
-    signatures = _signatures(*_grams(*words.take(*hashed, rows), config.deduplication), functions)
-    place = np.cumsum(~low) - 1  # of a row among the kept ones
-    places = pa.array(np.where(low, 0, place), mask=low)
+    signatures = _signatures(*kernels.hash_ngrams(*words.take(*hashed, rows), config.deduplication.ngram_words), functions)
+    keys = kernels.band_keys(signatures, config.deduplication.rows).view(np.int64)
+    places = pa.array(np.cumsum(~low) - 1, mask=low)  # of a row among the kept ones
     columns = {
         "rank": batch.column("rank"),
         "score": pa.array(scores, mask=reserved),
         "low_quality": pa.array(low),
-        "sketch": _binary_rows(sketch(signatures)).take(places),
+        "sketch": _binary_rows(kernels.sketches(signatures, SKETCH_BITS)).take(places),
     }
     for band in range(config.deduplication.bands):
-        columns[f"band_{band}"] = pa.array(band_hashes(signatures, band, config.deduplication.rows)).take(places)
+        columns[f"band_{band}"] = pa.array(keys[:, band]).take(places)
     return pa.RecordBatch.from_pydict(columns)
 
 
@@ -193,27 +195,6 @@ def _signatures(grams: Hashes, offsets: Offsets, functions: deduplication.Functi
     return kernels.minhash(grams, offsets, *functions)
 
 
-def band_hashes(signatures: npt.NDArray[np.uint32], band: int, rows: int) -> Ints:
-    """64 bits of the band's number and its rows (FNV-1a over whole hashes, mixed): int64 D."""
-    value = np.full(len(signatures), np.uint64(0xCBF29CE484222325) ^ np.uint64(band))
-    for row in range(band * rows, (band + 1) * rows):
-        value = (value ^ signatures[:, row]) * np.uint64(0x100000001B3)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value ^= value >> np.uint64(27)
-    return value.view(np.int64)
-
-
-def sketch(signatures: npt.NDArray[np.uint32]) -> Hashes:
-    """The lowest ``SKETCH_BITS`` of each hash, packed: uint64 D x ceil(H * SKETCH_BITS / 64)."""
-    num_documents, num_hashes = signatures.shape
-    per_word = 64 // SKETCH_BITS
-    packed = np.zeros((num_documents, -(-num_hashes // per_word)), np.uint64)
-    for number in range(num_hashes):
-        low = (signatures[:, number] & np.uint32(2**SKETCH_BITS - 1)).astype(np.uint64)
-        packed[:, number // per_word] |= low << np.uint64(SKETCH_BITS * (number % per_word))
-    return packed
-
-
 def most_equal_hashes(left: Hashes, right: Hashes, num_hashes: int) -> Ints:
     """At most so many hashes of each pair of documents are equal, as their sketches (P x words) tell: int64 P."""
     differing = left ^ right
@@ -223,15 +204,15 @@ def most_equal_hashes(left: Hashes, right: Hashes, num_hashes: int) -> Ints:
 
 
 def _candidates(config: DeduplicationConfig, batches: Batches) -> Batches:
-    collected = [
-        (*(batch.column(name).to_numpy() for name in ("band", "rank")), _fixed_rows(batch.column("sketch"), np.uint64)) for batch in batches
-    ]
-    collected = [part for part in collected if len(part[0])]
-    if not collected:
+    rows = [batch for batch in batches if batch.num_rows]
+    if not rows:
         return
-    bands, ranks, sketches = (np.concatenate(parts) for parts in zip(*collected, strict=True))
-    del collected
-    order = np.lexsort((ranks, bands))
+    table = pa.Table.from_batches(rows)
+    del rows
+    bands, ranks = (table[name].to_numpy() for name in ("band", "rank"))
+    sketches = _fixed_rows(table["sketch"].combine_chunks(), np.uint64)
+    order = np.flatnonzero(kernels.maybe_repeated(bands))  # few are, and only those need be sorted
+    order = order[np.lexsort((ranks[order], bands[order]))]
     bands, ranks, num_hashes = bands[order], ranks[order], config.bands * config.rows
     first = np.arange(len(bands))
     for distance in range(1, config.bucket_window + 1):

@@ -122,6 +122,30 @@ def row_sets(values: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 @kernel
+def feature_sets(words: np.ndarray, offsets: np.ndarray, hash_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """The words of each document as features: numbers below ``2**hash_bits``, each once, in the order of their first places.
+
+    Args:
+        words: uint64 W. offsets: int64 D+1.
+
+    Returns:
+        uint64, int64 D+1.
+    """
+    last_seen = np.zeros(2**hash_bits, np.int64)  # the document that had a feature last, counted from 1
+    kept, kept_offsets = np.empty(len(words), np.uint64), np.zeros(len(offsets), np.int64)
+    count = 0
+    for document in range(len(offsets) - 1):
+        for place in range(offsets[document], offsets[document + 1]):
+            feature = words[place] & np.uint64(2**hash_bits - 1)
+            if last_seen[feature] != document + 1:
+                last_seen[feature] = document + 1
+                kept[count] = feature
+                count += 1
+        kept_offsets[document + 1] = count
+    return kept[:count].copy(), kept_offsets
+
+
+@kernel
 def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, increments: np.ndarray) -> np.ndarray:
     """MinHash signatures: for each hash function ``multiplier * (gram >> 32) + increment`` modulo 2**32 the smallest value in the row.
 
@@ -147,16 +171,49 @@ def minhash(grams: np.ndarray, offsets: np.ndarray, multipliers: np.ndarray, inc
 
 @kernel
 def band_keys(signatures: np.ndarray, rows: int) -> np.ndarray:
-    """One hash for every ``rows`` columns of the signatures: uint32 D x H -> uint64 D x (H / rows)."""
+    """One hash of each band's number and its ``rows`` columns of the signatures: uint32 D x H -> uint64 D x (H / rows)."""
     num_documents, num_bands = len(signatures), signatures.shape[1] // rows
     keys = np.empty((num_documents, num_bands), np.uint64)
     for document in range(num_documents):
         for band in range(num_bands):
-            value = FNV_OFFSET
+            value = FNV_OFFSET ^ np.uint64(band)
             for column in range(band * rows, (band + 1) * rows):
                 value = mix(value * FNV_PRIME ^ np.uint64(signatures[document, column]))
             keys[document, band] = value
     return keys
+
+
+@kernel
+def maybe_repeated(hashes: np.ndarray) -> np.ndarray:
+    """False where a hash occurs once only, True where it may occur again: int64 R -> bool R.
+
+    Eight slots or more for each hash are counted by its lowest bits, so that at most about one in eight is told wrong.
+    """
+    slots = 8
+    while slots < 8 * len(hashes):
+        slots *= 2
+    counts = np.zeros(slots, np.uint8)
+    for value in hashes:
+        slot = value & (slots - 1)
+        if counts[slot] < 2:
+            counts[slot] += 1
+    repeated = np.empty(len(hashes), np.bool_)
+    for place in range(len(hashes)):
+        repeated[place] = counts[hashes[place] & (slots - 1)] == 2
+    return repeated
+
+
+@kernel
+def sketches(signatures: np.ndarray, bits: int) -> np.ndarray:
+    """The lowest ``bits`` of each hash, packed: uint32 D x H -> uint64 D x ceil(H * bits / 64); ``bits`` divides 64."""
+    num_documents, num_hashes = signatures.shape
+    per_word = 64 // bits
+    packed = np.zeros((num_documents, -(-num_hashes // per_word)), np.uint64)
+    for document in range(num_documents):
+        for number in range(num_hashes):
+            low = np.uint64(signatures[document, number]) & np.uint64(2**bits - 1)
+            packed[document, number // per_word] |= low << np.uint64(bits * (number % per_word))
+    return packed
 
 
 @kernel

@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 
 
 def word_sets(words: Hashes, offsets: Offsets, config: QualityConfig) -> tuple[Hashes, Offsets]:
-    """The features of each document: its words, hashed to ``2**hash_bits`` numbers, as a sorted set."""
-    return kernels.row_sets(words & np.uint64(2**config.hash_bits - 1), offsets)
+    """The features of each document: its words, hashed to ``2**hash_bits`` numbers, as a set."""
+    return kernels.feature_sets(words, offsets, config.hash_bits)
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Classifier:
     train_documents: int
     test_documents: int
 
-    def scores(self, features: Hashes, offsets: Offsets) -> Floats:
-        """Of each document, from its ``word_sets``: float64 D in [0, 1]."""
+    def scores(self, words: Hashes, offsets: Offsets, config: QualityConfig) -> Floats:
+        """Of each document, from its words: float64 D in [0, 1]."""
         if self.weights is None:
             return np.ones(len(offsets) - 1)
-        return 1 / (1 + np.exp(-(kernels.logits(features, offsets, self.weights) + self.odds_shift)))
+        return 1 / (1 + np.exp(-(kernels.logits(*word_sets(words, offsets, config), self.weights) + self.odds_shift)))
 
 
 def learn(

@@ -78,6 +78,13 @@ def test_row_sets(rows: list[list[int]]) -> None:
     assert unravel(*kernels.row_sets(*ragged(rows))) == [sorted(set(row)) for row in rows]
 
 
+@given(ROWS, st.integers(1, 5))
+@FEW
+def test_feature_sets_hold_each_number_once(rows: list[list[int]], hash_bits: int) -> None:
+    expected = [list(dict.fromkeys(word % 2**hash_bits for word in row)) for row in rows]
+    assert unravel(*kernels.feature_sets(*ragged(rows), hash_bits)) == expected
+
+
 @given(ROWS, st.data())
 @FEW
 def test_taken_rows(rows: list[list[int]], data: st.DataObject) -> None:
@@ -101,6 +108,16 @@ def test_band_keys_are_equal_where_all_rows_of_a_band_are(signatures: list[list[
     for band in range(2):
         equal = [[a[3 * band : 3 * band + 3] == b[3 * band : 3 * band + 3] for a in signatures] for b in signatures]
         assert (keys[:, band][:, None] == keys[:, band]).tolist() == equal
+
+
+def test_hashes_that_may_repeat_hold_all_that_do_and_few_more() -> None:
+    rng = np.random.default_rng(0)
+    once, twice = rng.integers(-(2**63), 2**63, 3000), rng.integers(-(2**63), 2**63, 100)
+    hashes = rng.permutation(np.concatenate([once, twice, twice]))
+    found, repeats = kernels.maybe_repeated(hashes), np.isin(hashes, twice)
+    assert found[repeats].all()
+    assert found[~repeats].mean() < 1 / 8
+    assert kernels.maybe_repeated(hashes[:0]).tolist() == []
 
 
 @given(ROWS.filter(bool), st.data())

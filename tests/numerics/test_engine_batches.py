@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.curation import batches, words
+from components.curation import batches, kernels, words
 from tests.reference import duplicates
 from tests.unit.test_curation import config
 
@@ -26,7 +26,7 @@ def test_a_sketch_never_rules_out_a_pair_that_the_signature_lets_through(seed: i
     rng = np.random.default_rng(seed)
     left, right = rng.integers(0, 2**32, (2, 20, num_hashes), dtype=np.uint32)
     right = np.where(rng.random(right.shape) < share, left, right)
-    most = batches.most_equal_hashes(batches.sketch(left), batches.sketch(right), num_hashes)
+    most = batches.most_equal_hashes(*(kernels.sketches(side, batches.SKETCH_BITS) for side in (left, right)), num_hashes)
     low = 2**batches.SKETCH_BITS - 1
     assert most.tolist() == ((left & low) == (right & low)).sum(axis=1).tolist()
     assert (most >= (left == right).sum(axis=1)).all()
@@ -39,12 +39,12 @@ def test_candidates_are_those_of_the_plain_search_that_pass_the_sketch(window: i
     num_hashes = settings.bands * settings.rows
     groups = rng.integers(0, 2**32, (15, num_hashes), dtype=np.uint32)[np.repeat(np.arange(15), 20)]
     signatures = np.where(rng.random(groups.shape) < 0.15, rng.integers(0, 2**32, groups.shape, dtype=np.uint32), groups)
-    ranks, sketches = rng.permutation(len(signatures)), batches.sketch(signatures)
+    ranks, sketches = rng.permutation(len(signatures)), kernels.sketches(signatures, batches.SKETCH_BITS)
     pairs = duplicates.candidate_pairs(signatures, ranks, settings)
     most = batches.most_equal_hashes(sketches[pairs[:, 0]], sketches[pairs[:, 1]], num_hashes)
     passing = pairs[most / num_hashes >= settings.signature_threshold]
     assert 100 < len(passing) < len(pairs)
-    bands = np.concatenate([batches.band_hashes(signatures, band, settings.rows) for band in range(settings.bands)])
+    bands = kernels.band_keys(signatures, settings.rows).view(np.int64).T.ravel()
     columns = {
         "band": bands,
         "rank": np.tile(ranks, settings.bands),

@@ -33,4 +33,4 @@ def score_documents(
     """
     features = quality.word_sets(words, offsets, config)
     classifier = quality.learn(*features, ids, is_reference, config, seed)
-    return Scored(classifier.scores(*features), classifier.auc, classifier.train_documents, classifier.test_documents)
+    return Scored(classifier.scores(words, offsets, config), classifier.auc, classifier.train_documents, classifier.test_documents)
