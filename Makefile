@@ -3,6 +3,7 @@
 PY := .venv/bin/python
 INSTALLED := .venv/requirements.lock  # the copy is made last, so a build that was interrupted does not look complete
 BENCHMARKS := $(filter-out harness __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))
+SPARK := .venv/spark  # the server of tests/numerics/test_engine_spark.py
 ARGS :=  # further arguments of repro, ui and bench, for example: make bench ARGS=--quick
 
 include flows/quiet.env
@@ -22,6 +23,7 @@ repro: $(INSTALLED)  ## run the whole graph, or what has changed of it, a cell p
 	@echo "report: file://$(CURDIR)/report/index.html"
 
 test: $(INSTALLED)  ## lint, types, import rules and every test
+	@! command -v java >/dev/null || $(MAKE) --no-print-directory $(SPARK) || echo "warning: the tests on a real Spark are skipped"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
@@ -41,6 +43,11 @@ lock: $(INSTALLED)  ## compile pyproject.toml into requirements.lock; pins stay 
 	@tool=$$(mktemp -d) && trap 'rm -rf "$$tool"' EXIT && $(PY) -m venv "$$tool" && "$$tool/bin/pip" install --quiet uv && \
 	"$$tool/bin/uv" pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock $(ARGS)
+
+$(SPARK): tests/spark.lock
+	@echo "there is Java, so Spark is fetched for its tests: 450 MB, about a minute" && rm -rf $@.part && \
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-compile --no-build-isolation --require-hashes \
+	  --target $@.part -r $< && rm -rf $@ && mv $@.part $@
 
 $(INSTALLED): requirements.lock
 	@if cmp -s requirements.lock $@; then touch $@; exit 0; fi; \

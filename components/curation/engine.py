@@ -26,9 +26,10 @@ _SETTINGS = {
     "SAIL_PARQUET__MAX_ROW_GROUP_SIZE": "4000",  # rows that a writer holds in memory; its default is a million
     "SAIL_EXECUTION__BATCH_SIZE": "1024",  # rows; with 8192, its default, 1 GB of text took 2.8 GB instead of 1.8
 }
-# Options of glibc's mallopt: bytes that are kept, that are asked for at once, that are mapped apart, in place of what flows/quiet.env asks
-# for: a training step wants freed memory back in the next step; here it took 2.57 GB for 1 GB of text, not 1.46. With glibc's own 128 KiB a
-# search for near-duplicates took 6.2 s, a third of its CPU time for pages given back and asked for again; with 4 MiB 4.9 s, in as much memory.
+# Options of glibc's mallopt: bytes that are kept, that are asked for at once, that are mapped apart, in place of what flows/quiet.env
+# asks for: a training step wants freed memory back in the next step; here it took 2.57 GB for 1 GB of text, not 1.46. With glibc's own
+# 128 KiB a search for near-duplicates took 6.2 s, a third of its CPU time for pages given back and asked for again; with 4 MiB 4.9 s,
+# in as much memory.
 _MALLOC_OPTIONS = dict.fromkeys((-1, -2, -3), 2**22)
 # As the traceback of a worker, which is all that comes back of it, ends.
 _INPUT_ERROR = re.compile(rf"^{InputError.__module__}\.{InputError.__name__}: (.+)$", re.MULTILINE)

@@ -46,3 +46,9 @@ def test_every_stage_is_in_the_readme() -> None:
     assert {name.partition("@")[0] for name in re.findall(r"^\| `([a-z_]+(?:@[A-Z-]+)?)` \|", text, re.MULTILINE)} - stages <= {
         "ablate_STUDY"
     }
+
+
+def test_spark_is_of_the_version_of_its_client() -> None:
+    server = re.search(r"^pyspark==(\S+)", Path("tests/spark.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    client = re.search(r"^pyspark-client==(\S+)", Path("requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    assert server and client and server[1] == client[1]

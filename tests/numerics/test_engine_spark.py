@@ -1,7 +1,6 @@
-"""The same fate of every document on a real Spark. The full ``pyspark`` brings the server's jars; the package of the project's
-environment is the client alone, so the server's home may be named by SPARK_HOME."""
+"""The same fate of every document on a real Spark. The environment's package is the client alone; `make test` fetches the server
+(tests/spark.lock) where there is a Java to run it, and SPARK_HOME names another one."""
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -24,8 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 def spark_home() -> Path | None:
     """Where the jars of a Spark Connect server lie."""
-    spec = importlib.util.find_spec("pyspark")
-    places = [os.environ.get("SPARK_HOME"), Path(spec.origin).parent if spec and spec.origin else None]
+    places = [os.environ.get("SPARK_HOME"), Path(sys.prefix, "spark", "pyspark")]
     return next((Path(place) for place in places if place and list(Path(place, "jars").glob("spark-connect_*.jar"))), None)
 
 
@@ -34,7 +32,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Spark Connect server with two local workers, which run this environment's Python."""
     home, folder = spark_home(), tmp_path_factory.mktemp("spark")
     if home is None or shutil.which("java") is None:
-        pytest.skip("no Java or no Spark: install Java 17 and the full pyspark anywhere, and set SPARK_HOME to its folder")
+        pytest.skip("no Java or no Spark: install Java 17 and run `make test`, or set SPARK_HOME to a folder of Spark 4")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
