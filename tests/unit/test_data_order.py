@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from components.artifacts import TokenStream
 from components.errors import InputError
 from components.training.config import TrainingConfig
-from components.training.data_order import DataOrder, Steps, check_token_ids
+from components.training.data_order import DataOrder, Steps
 from tests.tiny_tokens import write_tiny_tokens
 
 CONFIG = TrainingConfig(
@@ -135,13 +135,3 @@ def test_impossible_runs_are_refused(stream: TokenStream, batch_tokens: int, num
 def test_a_context_longer_than_the_stream_is_refused() -> None:
     with pytest.raises(InputError, match=r"model\.context_length 8 is longer than the stream of 8 tokens; lower it"):
         DataOrder(8, 8, CONFIG)
-
-
-def test_ids_outside_the_vocabulary_are_refused_with_their_place(stream: TokenStream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.training.data_order.CHECKED_TOKENS", 100)
-    ids = stream.read(0, stream.num_tokens)
-    check_token_ids(stream, int(ids.max()) + 1, "data/tokens/train")
-    place = int(np.argmax(ids == ids.max()))
-    message = f"data/tokens/train: token {place} has id {ids.max()}, but the vocabulary ends at {ids.max() - 1}"
-    with pytest.raises(InputError, match=message):
-        check_token_ids(stream, int(ids.max()), "data/tokens/train")
