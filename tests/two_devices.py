@@ -1,7 +1,9 @@
-"""What each of two processes does in tests/numerics/test_devices.py: ``torchrun --nproc-per-node 2 -m tests.two_devices FOLDER``."""
+"""What each process does that torchrun starts for tests/numerics/test_devices.py and tests/gpu/test_devices.py:
+
+``torchrun --nproc-per-node 2 -m tests.two_devices FOLDER cpu``
+"""
 
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ MODEL = ModelConfig(
     context_length=16, num_layers=2, d_model=16, num_heads=2, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.0
 )
 ONE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
+GPU = ONE.model_copy(update={"accelerator": "gpu", "precision": "bf16-mixed"})
 TWO = {name: ONE.model_copy(update={"devices": 2, "strategy": name}) for name in ("ddp", "fsdp")}
 
 
@@ -48,7 +51,7 @@ def train(folder: Path, name: str, compute: ComputeConfig, state: str, dropout: 
     return told
 
 
-def main(folder: Path) -> None:
+def on_cpu(folder: Path) -> None:
     """Runs of two processes: whole, on from the state of one process, and on from their own."""
     for name, compute in TWO.items():
         train(folder, name, compute, f"{name}.state")
@@ -57,6 +60,13 @@ def main(folder: Path) -> None:
         train(folder, f"{name}-dropout-on", compute, f"{name}-dropout.state", dropout=0.1)
 
 
+def on_gpu(folder: Path) -> None:
+    """One GPU, with and without FSDP2, and on from one another's state."""
+    for name, compute, state in (("single", GPU, "single.state"), ("fsdp", GPU.model_copy(update={"strategy": "fsdp"}), "fsdp.state")):
+        train(folder, name, compute, state)
+    train(folder, "single-on", GPU, "fsdp.state")
+    train(folder, "fsdp-on", GPU.model_copy(update={"strategy": "fsdp"}), "single.state")
+
+
 if __name__ == "__main__":
-    warnings.filterwarnings("error")
-    main(Path(sys.argv[1]))
+    {"cpu": on_cpu, "gpu": on_gpu}[sys.argv[2]](Path(sys.argv[1]))

@@ -5,6 +5,7 @@ both (FSDP2) and is lent the rest of a layer while it computes it. Either way th
 before the next is computed: its norm is what the gradient noise scale is measured by.
 """
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,15 +30,20 @@ def build_strategy(compute: ComputeConfig) -> Strategy | str:
     return "auto"
 
 
-class KeepThreads(pl.Callback):
-    """Lightning sets a number of threads of its own when it has started processes; a result depends on that number."""
+class KeepSettings(pl.Callback):
+    """Takes back what Lightning changes in a process that it trains in.
+
+    Threads, because a result depends on their number. The answer to SIGTERM, because Lightning's own waits for the other
+    processes from within whatever it interrupts, for ever if that is a sum over devices.
+    """
 
     def __init__(self, threads: int) -> None:
-        self._threads = threads
+        self._threads, self._on_terminate = threads, signal.getsignal(signal.SIGTERM)
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """In each process, before it computes anything."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """In each process, before its first step."""
         torch.set_num_threads(self._threads)
+        signal.signal(signal.SIGTERM, self._on_terminate)
 
 
 def shard(model: GPT, mesh: DeviceMesh) -> None:

@@ -30,10 +30,11 @@ def prepare(compute: ComputeConfig, seed: int) -> None:
 
 def build_trainer(compute: ComputeConfig, max_steps: int, callbacks: "Sequence[Callback]") -> "Trainer":
     """A Trainer that runs ``max_steps`` steps and does nothing else; on several devices ``fit`` starts the processes that are not there."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisement, no table of devices
+    for name in ("lightning.pytorch", "lightning.fabric.utilities.distributed"):  # no advertisement, no table of devices, no roll-call
+        logging.getLogger(name).setLevel(logging.WARNING)
     from lightning.pytorch import Trainer
 
-    from components.training.devices import KeepThreads, build_strategy
+    from components.training.devices import KeepSettings, build_strategy
 
     return Trainer(
         accelerator=compute.accelerator,
@@ -43,7 +44,7 @@ def build_trainer(compute: ComputeConfig, max_steps: int, callbacks: "Sequence[C
         precision=compute.precision,
         max_steps=max_steps,
         max_epochs=-1,
-        callbacks=[*callbacks, KeepThreads(compute.threads)],
+        callbacks=[*callbacks, KeepSettings(compute.threads)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
