@@ -111,7 +111,7 @@ def certify_cell(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def shortened(loaded: Sections, train_tokens: int) -> "PretrainConfig":
-    """The cell's run cut to ``train_tokens``: warm-up, ramp and decay keep their share of it."""
+    """The cell's run cut to ``train_tokens``, on one device: warm-up, ramp and decay keep their share of it."""
     from components.training.config import TrainingConfig
     from components.training.pretrain import PretrainConfig
 
@@ -119,7 +119,7 @@ def shortened(loaded: Sections, train_tokens: int) -> "PretrainConfig":
     cut = {"train_tokens": train_tokens}
     for name, tokens in (("warmup_tokens", long.warmup_tokens), ("ramp_tokens", long.ramp_tokens), ("decay_tokens", long.decay_tokens)):
         cut |= {name: tokens * train_tokens // long.train_tokens} if tokens else {}
-    return PretrainConfig(loaded.model, TrainingConfig.model_validate(long.model_dump() | cut), loaded.compute)
+    return PretrainConfig(loaded.model, TrainingConfig.model_validate(long.model_dump() | cut), loaded.compute.alone())
 
 
 def certify(whole: Run, kills: int, kill_seed: int) -> tuple[list[dict[str, int]], dict[str, bool]]:

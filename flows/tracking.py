@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import provenance
+from flows import processes, provenance
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -163,7 +163,7 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
         params: the sections that the stage read.
         inputs: paths given on the command line. Those that are there are tagged with their hash, those that are written, too.
     """
-    uri = tracking_uri()
+    uri = tracking_uri() if processes.is_first() else ""
     watch = provenance.Watch(inputs)
     attempt = Run(_opening(uri, stage, apply, seed, params, watch.present()) if uri else None)
     start_s = time.monotonic()

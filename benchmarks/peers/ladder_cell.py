@@ -16,7 +16,10 @@ def main(layers: int, width: int, heads: int, threads: int, steps: int) -> None:
     from components.training.config import ComputeConfig
     from components.training.trainer import prepare
 
-    prepare(ComputeConfig(accelerator="cpu", precision="32-true", threads=threads, loader_workers=0), seed=0)
+    compute = ComputeConfig(
+        accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=threads, loader_workers=0
+    )
+    prepare(compute, seed=0)
     step = ours(Shape("rung", layers, width, heads, vocab_size=2048, context_length=128, batch_sequences=4), bf16=False)
     for _ in range(WARM_UP_STEPS):
         step()

@@ -84,7 +84,7 @@ def finetune(
     module = LitFinetune(model, config, len(batches))
     loader = DataLoader(batches, batch_size=None, generator=torch.Generator())  # of its own: it draws one number from it
     torch.manual_seed(seed)  # of the dropout, the same from whichever weights
-    fit(build_trainer(compute, len(batches), [recorder]), module, loader)
+    fit(build_trainer(compute.alone(), len(batches), [recorder]), module, loader)
     logits_NC = predict(model, splits.test, config.batch_sequences)
     metrics = _metrics(task, splits, count_right(logits_NC, splits.test), config)
     metrics["validation_score"] = _validation_score(model, splits.validation, config)

@@ -24,7 +24,7 @@ class TrainingConfig(Frozen):
     shuffle_block_windows: int = Field(ge=1)
     """Windows are permuted within blocks of so many neighbours in the stream, so that a step's place is found in constant time."""
     micro_batch_sequences: int = Field(ge=1)
-    """Sequences per forward pass; a batch of more is accumulated."""
+    """Sequences per forward pass, over all devices; a batch of more is accumulated."""
     learning_rate: float = Field(gt=0)
     """Peak of the schedule."""
     warmup_tokens: int = Field(ge=0)
@@ -101,8 +101,28 @@ class ComputeConfig(Frozen):
     """Where the arithmetic runs; part of the parameters because it can change the last bits of a result."""
 
     accelerator: Literal["cpu", "gpu"]
+    devices: int = Field(ge=1)
+    """Of each node: processes of one GPU each, or on a CPU of ``threads`` threads."""
+    nodes: int = Field(ge=1)
+    strategy: Literal["single", "ddp", "fsdp"]
+    """``ddp``: every device holds the model. ``fsdp``: each holds its part of it and of the optimiser's state. Of pre-training alone."""
     precision: Literal["32-true", "bf16-mixed"]
     threads: int = Field(ge=1)
     """CPU threads of one process: sums are split over threads, so another number gives other last bits."""
     loader_workers: int = Field(ge=0)
     """Processes that read batches ahead; 0 reads in the training process. Changes no result."""
+
+    @property
+    def world_size(self) -> int:
+        """Devices of all nodes."""
+        return self.devices * self.nodes
+
+    def alone(self) -> "ComputeConfig":
+        """The same on one device."""
+        return self.model_copy(update={"devices": 1, "nodes": 1, "strategy": "single"})
+
+    @model_validator(mode="after")
+    def _single_is_one(self) -> Self:
+        if self.strategy == "single" and self.world_size > 1:
+            raise ValueError(f"strategy single is of one device, but there are {self.world_size}; set it to ddp or fsdp")
+        return self

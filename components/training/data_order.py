@@ -28,8 +28,6 @@ from components.artifacts import TokenStream
 from components.errors import InputError
 from components.training.config import TrainingConfig
 
-CHECKED_TOKENS = 1 << 24  # of a stream at a time
-
 
 class DataOrder:
     """Windows of each step of a run on a stream of ``num_tokens`` tokens.
@@ -92,17 +90,15 @@ class DataOrder:
 class Steps(Dataset[Tensor]):
     """The batches of a run after ``first_step`` steps; item i is int64 [S, T + 1], the last token being target only.
 
-    Of ``world_size`` devices, device ``rank`` reads its part of each batch; in order of rank the parts are the batch.
+    Of W devices (``world_size``) device ``rank`` reads sequences rank, rank + W, ... of the batch: cut into micro-batches, the
+    parts of all devices make up the micro-batches of one device.
+
+    Raises:
+        InputError: a batch or a micro-batch that so many devices cannot share evenly.
     """
 
     def __init__(self, stream: TokenStream, order: DataOrder, first_step: int = 0, rank: int = 0, world_size: int = 1) -> None:
-        config = order.training
-        for name, tokens in (("batch_tokens", config.batch_tokens), ("ramp_start_batch_tokens", config.ramp_start_batch_tokens)):
-            if tokens // order.context_length % world_size and (name == "batch_tokens" or config.ramp_tokens):
-                raise InputError(
-                    f"params.yaml: training.{name} {tokens} is {tokens // order.context_length} windows, which {world_size} devices "
-                    "cannot share evenly; change it or the number of devices"
-                )
+        _check_shares(order, world_size)
         self._stream, self._order, self._first_step = stream, order, first_step
         self._rank, self._world_size = rank, world_size
 
@@ -114,18 +110,21 @@ class Steps(Dataset[Tensor]):
             raise IndexError(index)
         length = self._order.context_length
         windows = self._order.windows_of_step(self._first_step + index + 1)
-        share = len(windows) // self._world_size
-        starts = (windows[self._rank * share : (self._rank + 1) * share] * length).tolist()
+        starts = (windows[self._rank :: self._world_size] * length).tolist()
         return torch.from_numpy(np.stack([self._stream.read(start, start + length + 1) for start in starts]).astype(np.int64))
 
 
-def check_token_ids(stream: TokenStream, vocab_size: int, name: str) -> None:
-    """InputError if the stream holds an id that the tokenizer has not: the embedding would fail on it, hours later."""
-    for start in range(0, stream.num_tokens, CHECKED_TOKENS):
-        ids = stream.read(start, min(start + CHECKED_TOKENS, stream.num_tokens))
-        if int(ids.max()) >= vocab_size:
-            position = int(np.argmax(ids >= vocab_size))
+def _check_shares(order: DataOrder, world_size: int) -> None:
+    config = order.training
+    windows, ramp_windows = config.batch_tokens // order.context_length, config.ramp_start_batch_tokens // order.context_length
+    shared = {f"batch_tokens {config.batch_tokens}": windows}
+    if config.ramp_tokens:
+        shared[f"ramp_start_batch_tokens {config.ramp_start_batch_tokens}"] = ramp_windows
+    if config.micro_batch_sequences < windows:
+        shared[f"micro_batch_sequences {config.micro_batch_sequences}"] = config.micro_batch_sequences
+    for name, sequences in shared.items():
+        if sequences % world_size:
             raise InputError(
-                f"{name}: token {start + position} has id {ids[position]}, but the vocabulary ends at {vocab_size - 1}; "
-                "delete the folder and run dvc repro tokenize_corpus"
+                f"params.yaml: training.{name} is {sequences} sequences, which {world_size} devices cannot share evenly; "
+                "change it, or compute.devices or compute.nodes"
             )

@@ -11,6 +11,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from components.training.config import TrainingConfig
+from components.training.devices import shard, whole
 from components.training.noise_scale import NoiseScale
 from components.training.optimizer import build_adamw
 from components.training.schedule import learning_rate
@@ -26,13 +27,18 @@ class LitGPT(pl.LightningModule):
     weights as they were.
     """
 
-    def __init__(self, model: GPT, config: TrainingConfig, first_step: int = 0) -> None:
+    def __init__(self, model: GPT, config: TrainingConfig, world_size: int = 1) -> None:
         super().__init__()
-        self.model, self.config = model, config
-        self.steps_done = first_step
+        self.model, self.config, self.world_size = model, config, world_size
+        self.steps_done = 0
         self.noise_scale = NoiseScale(config.noise_scale_smoothing)
         self.last_row: dict[str, float] = {}
         self.automatic_optimization = False
+
+    def configure_model(self) -> None:
+        """Where the strategy is to shard, it has made a mesh of the devices by now."""
+        if self.device_mesh is not None:
+            shard(self.model, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; the rate is set at each step."""
@@ -40,11 +46,12 @@ class LitGPT(pl.LightningModule):
         return build_adamw(self.model, c.learning_rate, c.weight_decay, c.adam_beta1, c.adam_beta2, c.adam_epsilon)
 
     def training_step(self, batch: Tensor, _batch_index: int) -> None:
-        """One optimiser step on int64 [S, T + 1]."""
+        """One optimiser step on int64 [S, T + 1], this device's part of the batch."""
         optimizer = cast(LightningOptimizer, self.optimizers())
-        parts = torch.split(batch, self.config.micro_batch_sequences)
-        loss_nats, micro_norms = self._accumulate_gradients(parts)
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm)
+        parts = torch.split(batch, self.config.micro_batch_sequences // self.world_size)
+        own_loss_nats, micro_norms = self._accumulate_gradients(parts)
+        loss_nats = self.trainer.strategy.reduce(own_loss_nats, reduce_op="mean")
+        grad_norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm))
         self.steps_done += 1
         tokens = self.config.tokens_after(self.steps_done)
         rate = learning_rate(tokens, self.config)
@@ -63,7 +70,7 @@ class LitGPT(pl.LightningModule):
         optimizer.zero_grad(set_to_none=True)
 
     def _accumulate_gradients(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """Mean loss of the step [nats per token], and the norm of what each micro-batch gave to its gradient, if there are several.
+        """Mean loss of this device's part [nats per token], and the norm of what each micro-batch gave to its gradient, if there are several.
 
         Gradients are those of that mean, however the batch is cut. Each micro-batch's own gradient is there for a moment,
         before it is added: its norm costs one reading of it, and no pass of the model.
@@ -77,7 +84,7 @@ class LitGPT(pl.LightningModule):
             total += loss.detach()
             if len(parts) > 1:
                 own = [cast(Tensor, parameter.grad) for parameter in parameters]
-                norms.append(torch.nn.utils.get_total_norm(own))
+                norms.append(whole(torch.nn.utils.get_total_norm(own)))
                 sums = _add(sums, own)
                 for parameter in parameters:
                     parameter.grad = None
@@ -89,7 +96,7 @@ class LitGPT(pl.LightningModule):
         """Add ``noise_scale_tokens`` to the row: B_simple, if there are micro-batches and it is known."""
         if not micro_norms:
             return
-        sizes = [part[:, 1:].numel() for part in parts]
+        sizes = [part[:, 1:].numel() * self.world_size for part in parts]
         shares = [size / sum(sizes) for size in sizes]
         squares = [(norm / share) ** 2 for norm, share in zip(torch.stack(micro_norms).tolist(), shares, strict=True)]
         tokens = self.noise_scale.update(sizes, squares, self.last_row["grad_norm"] ** 2)

@@ -8,7 +8,7 @@ their sum give both terms without a further pass:
     B_simple  = tr(Sigma) / |G|^2   [tokens]
 
 Each is unbiased and their ratio is not, so both are averaged over steps before the division. Differs from the paper: the
-small batches are the micro-batches of one device, all of them. Gradients are those before clipping.
+small batches are the micro-batches, all of them. Gradients are those before clipping.
 """
 
 from collections.abc import Sequence

@@ -14,12 +14,13 @@ from torch.utils.data import DataLoader
 from components.artifacts import TokenShards, TokenStream, atomic_folder, sha256_file, write_json
 from components.errors import InputError
 from components.training.config import ComputeConfig, TrainingConfig
-from components.training.data_order import DataOrder, Steps, check_token_ids
+from components.training.data_order import DataOrder, Steps
+from components.training.devices import load_optimizer, of_all_processes, reshard, seed_of_process, whole, whole_model
 from components.training.divergence import divergence
 from components.training.documents import RUN_FILE, DocumentIndex, documents_of_step
 from components.training.held_out import held_out_nats
 from components.training.lit_model import LitGPT
-from components.training.resume import StateFile, TrainingState, rng_states, set_rng_states
+from components.training.resume import StateFile, TrainingState, differing, rng_states, set_rng_states
 from components.training.trainer import build_trainer, fit, prepare
 from components.transformer.accounting import num_parameters, num_parameters_non_embedding, train_flops
 from components.transformer.checkpoint import save_checkpoint
@@ -40,7 +41,7 @@ class PretrainConfig:
 
 def pretrain(
     tokens: TokenShards, config: PretrainConfig, seed: int, out: Path, state: StateFile, on_row: Callable[[dict[str, float]], None]
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train from ``seed``, or from the state that an interrupted run left, and write the checkpoint folder ``out``.
 
     ``seed`` sets the initial weights and the dropout; the order of the tokens is the stream's own, the same for every
@@ -48,24 +49,30 @@ def pretrain(
     ``max_loss_spike_nats`` asks for it: its metrics then say ``diverged``, why, at which step and on which documents,
     and hold no loss; the checkpoint holds the weights before a step that was not finite.
 
+    On several devices each process calls this. The first does all of the above; the others only read, and return None.
+
     Raises:
-        InputError: the stream is too short for the run, or holds ids outside the vocabulary; the state does not fit.
+        InputError: the stream is too short for the run, holds ids outside the vocabulary, or its batches cannot be shared by so
+            many devices; the state does not fit.
     """
     prepare(config.compute, seed)
     transformer = TransformerConfig(**config.model.model_dump(), vocab_size=tokens.vocab_size)
     train, held_out = tokens.stream("train"), tokens.stream("held_out")
     order = DataOrder(train.num_tokens, transformer.context_length, config.training)
-    for split, stream in (("train", train), ("held_out", held_out)):
-        check_token_ids(stream, tokens.vocab_size, f"{tokens.path / split}")
     if held_out.num_tokens < 2:
         raise InputError(f"{tokens.path / 'held_out'}: holds no token to predict; raise curation.held_out_share")
-    module = LitGPT(GPT(transformer), config.training)
+    module = LitGPT(GPT(transformer), config.training, config.compute.world_size)
     recorder = Recorder(held_out, state, on_row)
     recorder.restore(module)
-    steps = Steps(train, order, module.steps_done)
+    trainer = build_trainer(config.compute, config.training.num_steps - module.steps_done, [recorder])
+    steps = Steps(train, order, module.steps_done, trainer.global_rank, trainer.world_size)
+    if not trainer.is_global_zero:
+        torch.manual_seed(seed_of_process(seed, trainer.global_rank))
     if len(steps):
-        trainer = build_trainer(config.compute, len(steps), [recorder])
         fit(trainer, module, _loader(steps, config.compute.loader_workers))
+    module.model = whole_model(module.model)
+    if not trainer.is_global_zero:
+        return None
     metrics = _metrics(module, recorder, held_out, tokens.num_bytes("held_out"))
     if metrics["diverged"]:
         parts = documents_of_step(DocumentIndex(train), order, module.steps_done)
@@ -89,7 +96,10 @@ def run_record(tokens: TokenShards, config: PretrainConfig, seed: int) -> dict[s
 
 
 class Recorder(pl.Callback):
-    """Keeps the curve, measures the held-out loss along it, saves the state to resume from, stops at divergence."""
+    """Keeps the curve, measures the held-out loss along it, saves the state to resume from, stops at divergence.
+
+    All processes do the same; the first tells and writes.
+    """
 
     def __init__(self, held_out: TokenStream, state: StateFile, on_row: Callable[[dict[str, float]], None]) -> None:
         self._held_out, self._state, self._on_row = held_out, state, on_row
@@ -105,11 +115,18 @@ class Recorder(pl.Callback):
             module.steps_done, self.rows = self._saved.steps_done, self._saved.rows
             module.noise_scale.trace, module.noise_scale.squared_norm = self._saved.noise_scale
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """All processes must have begun the same run at the same step, which they do where they see the same files."""
+        assert isinstance(pl_module, LitGPT)
+        own = {**self._state.fingerprint, "the saved step": str(pl_module.steps_done)}
+        if differences := differing(trainer.strategy.broadcast(own), own):
+            raise InputError(f"process {trainer.global_rank}: differs from process 0 ({differences}); every node must see the same files")
+
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         """Before the first step: only now there is an optimiser, and the loader has drawn its own seed from torch's RNG."""
         if self._saved is not None:
-            trainer.optimizers[0].load_state_dict(self._saved.optimizer)
-            set_rng_states(self._saved.rng)
+            load_optimizer(trainer.optimizers[0], self._saved.optimizer)
+            set_rng_states({name: rows[trainer.global_rank % len(rows)].clone() for name, rows in self._saved.rng.items()})
             self._saved = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -123,10 +140,14 @@ class Recorder(pl.Callback):
         step, every = int(row["step"]), max(1, config.num_steps // config.curve_points)
         if step % every == 0:
             row = row | {"val_loss_nats": float(held_out_nats(pl_module.model, self._held_out, config.curve_tokens).mean())}
+            reshard(pl_module.model)
         self.rows.append(row)
-        self._on_row(row)
+        if trainer.is_global_zero:
+            self._on_row(row)
         if step % self._state.every_steps == 0 or step == config.num_steps:
-            self._state.save(_state(pl_module, trainer.optimizers[0], self.rows))
+            state = _state(pl_module, trainer, self.rows)
+            if trainer.is_global_zero:
+                self._state.save(state)
 
 
 def _loader(steps: Steps, workers: int) -> "DataLoader[torch.Tensor]":
@@ -134,9 +155,10 @@ def _loader(steps: Steps, workers: int) -> "DataLoader[torch.Tensor]":
     return DataLoader(steps, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None)
 
 
-def _state(module: LitGPT, optimizer: torch.optim.Optimizer, rows: list[dict[str, float]]) -> TrainingState:
+def _state(module: LitGPT, trainer: pl.Trainer, rows: list[dict[str, float]]) -> TrainingState:
     noise = [module.noise_scale.trace, module.noise_scale.squared_norm]
-    return TrainingState(module.steps_done, module.model.state_dict(), optimizer.state_dict(), rng_states(), noise, rows)
+    weights, optimizer = whole(module.model.state_dict()), whole(trainer.optimizers[0].state_dict())
+    return TrainingState(module.steps_done, weights, optimizer, of_all_processes(rng_states(), trainer), noise, rows)
 
 
 def _metrics(module: LitGPT, recorder: Recorder, held_out: TokenStream, held_out_bytes: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 
 from components.errors import InputError
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 SHOWN_DIFFERENCES = 3
 
 
@@ -27,7 +27,7 @@ class TrainingState:
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     rng: dict[str, torch.Tensor]
-    """States of the generators that dropout draws from, by device type."""
+    """States of the generators that dropout draws from, by device type: uint8 [W, N], a row for each of W devices."""
     noise_scale: list[float]
     """The two averages behind it."""
     rows: list[dict[str, float]]

@@ -29,17 +29,22 @@ def prepare(compute: ComputeConfig, seed: int) -> None:
 
 
 def build_trainer(compute: ComputeConfig, max_steps: int, callbacks: "Sequence[Callback]") -> "Trainer":
-    """A Trainer of one device that runs ``max_steps`` steps and does nothing else."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no advertisement, no table of devices
+    """A Trainer that runs ``max_steps`` steps and does nothing else; on several devices ``fit`` starts the processes that are not there."""
+    for name in ("lightning.pytorch", "lightning.fabric.utilities.distributed"):  # no advertisement, no table of devices, no roll-call
+        logging.getLogger(name).setLevel(logging.WARNING)
     from lightning.pytorch import Trainer
+
+    from components.training.devices import KeepSettings, build_strategy
 
     return Trainer(
         accelerator=compute.accelerator,
-        devices=1,
+        devices=compute.devices,
+        num_nodes=compute.nodes,
+        strategy=build_strategy(compute),
         precision=compute.precision,
         max_steps=max_steps,
         max_epochs=-1,
-        callbacks=list(callbacks),
+        callbacks=[*callbacks, KeepSettings(compute.threads)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -49,7 +54,10 @@ def build_trainer(compute: ComputeConfig, max_steps: int, callbacks: "Sequence[C
 
 
 def fit(trainer: "Trainer", module: "LightningModule", batches: "DataLoader[Any]") -> None:
-    """``trainer.fit`` that lets Ctrl-C through as KeyboardInterrupt: Lightning would end the process with status 1."""
+    """``trainer.fit`` that lets Ctrl-C through as KeyboardInterrupt: Lightning would end the process with status 1.
+
+    A failure ends the processes that this one started: they would wait for it in the next sum over devices.
+    """
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         with warnings.catch_warnings():
@@ -60,5 +68,9 @@ def fit(trainer: "Trainer", module: "LightningModule", batches: "DataLoader[Any]
         if not trainer.interrupted:
             raise
         raise KeyboardInterrupt from None
+    except Exception:
+        if trainer.strategy.launcher is not None:
+            trainer.strategy.launcher.kill(signal.SIGKILL)
+        raise
     finally:
         signal.signal(signal.SIGINT, on_interrupt)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.training.config import ComputeConfig, TrainingConfig
 from components.transformer.config import ModelConfig
-from flows import params, scratch, stage, tracking
+from flows import params, processes, scratch, stage, tracking
 
 TRACKED_POINTS = 250  # of a curve in MLflow, which stores each as a row; curve.csv has every step
 SHOWN_DOCUMENTS = 5
@@ -27,13 +27,17 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     from components.training.pretrain import PretrainConfig, pretrain
     from flows.progress import Progress
 
+    processes.check(loaded.compute)
     tokens, out = Path(args.tokens), Path(args.out)
     code = [Path("components/transformer"), Path("components/training")]
-    state = scratch.state_file(stage.stage_name(__spec__.name), loaded, args.seed, [tokens / "manifest.json"], code)
+    state = scratch.state_file(stage.stage_name(__spec__.name), _decisive(loaded), args.seed, [tokens / "manifest.json"], code)
+    config = PretrainConfig(loaded.model, loaded.training, loaded.compute)
+    if not processes.is_first():
+        pretrain(TokenShards(tokens), config, args.seed, out, state, lambda row: None)
+        return
     for line in scratch.describe(state):
         print(line)
     run.log_dataset("train", tokens)
-    config = PretrainConfig(loaded.model, loaded.training, loaded.compute)
     every = max(1, loaded.training.num_steps // TRACKED_POINTS)
     with Progress(out.name, "tokens") as progress:
 
@@ -43,6 +47,7 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
                 run.log_rows([row])
 
         metrics = pretrain(TokenShards(tokens), config, args.seed, out, state, show)
+    assert metrics is not None, "the first process measures"
     write_json(Path(args.metrics), metrics)
     run.log_metrics({name: value for name, value in metrics.items() if isinstance(value, int | float)})
     run.log_model(out)
@@ -54,6 +59,11 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
         print(f"all of it: python -m flows.step {out} --step {metrics['diverged_step']}")
     else:
         print(f"held-out loss {metrics['loss_nats']:.4f} nats per token, {metrics['bits_per_byte']:.4f} bits per byte")
+
+
+def _decisive(loaded: Sections) -> Sections:
+    """What a saved state depends on: the number of devices only with dropout, whose masks each device draws for itself."""
+    return loaded if loaded.model.dropout else loaded.model_copy(update={"compute": loaded.compute.alone()})
 
 
 if __name__ == "__main__":

@@ -305,7 +305,8 @@ def test_the_stage_writes_what_the_function_returns(
     folder = world.shards.path.parent
     sections = {
         "evaluation": CONFIG.model_dump(),
-        "compute": {"accelerator": "cpu", "precision": "32-true", "threads": torch.get_num_threads(), "loader_workers": 0},
+        "compute": {"accelerator": "cpu", "devices": 1, "nodes": 1, "strategy": "single", "precision": "32-true"}
+        | {"threads": torch.get_num_threads(), "loader_workers": 0},
     }
     (tmp_path / "params.yaml").write_text(json.dumps(sections))
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ from components.transformer.model import GPT, grow_vocabulary
 from tests.unit.finetuning_fakes import finetuning_config
 from tests.unit.test_finetuning_transforms import Letters
 
-COMPUTE = ComputeConfig(accelerator="cpu", precision="32-true", threads=1, loader_workers=0)
+COMPUTE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
 VOCAB_SIZE = 30
 
 

@@ -23,7 +23,7 @@ RUN = TRAINING.model_copy(update={"train_tokens": 1920, "batch_tokens": 64, "mic
 
 
 def config(dropout: float = 0.1, **training: Any) -> PretrainConfig:
-    compute = ComputeConfig(accelerator="cpu", precision="32-true", threads=1, loader_workers=0)
+    compute = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
     return PretrainConfig(MODEL.model_copy(update={"dropout": dropout}), RUN.model_copy(update=training), compute)
 
 

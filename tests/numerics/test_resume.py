@@ -32,7 +32,7 @@ TRAINING = TrainingConfig.model_validate(
 MODEL = ModelConfig(
     context_length=16, num_layers=1, d_model=16, num_heads=2, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.1
 )
-COMPUTE = ComputeConfig(accelerator="cpu", precision="32-true", threads=1, loader_workers=0)
+COMPUTE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from components.training.resume import StateFile, TrainingState, differing
 from flows import scratch
 
 STATE = TrainingState(
-    7, {"w": torch.arange(3.0)}, {"state": {0: {"step": torch.tensor(7.0)}}}, {"cpu": torch.get_rng_state()}, [0.1, 2.0], []
+    7, {"w": torch.arange(3.0)}, {"state": {0: {"step": torch.tensor(7.0)}}}, {"cpu": torch.get_rng_state()[None]}, [0.1, 2.0], []
 )
 FINGERPRINT = {"training.learning_rate": "0.1", "seed": "0"}
 
@@ -51,7 +51,7 @@ def test_the_state_of_another_run_is_refused_with_what_differs(file: StateFile) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "state of version 2, this code reads 1; update the code"),
+        ({"version": 3}, "state of version 3, this code reads 2; update the code"),
         ({"version": None}, "state of version None"),
         ({"momentum": 1}, "damaged"),
     ],
@@ -76,7 +76,7 @@ def test_a_pickle_is_refused_and_not_run(file: StateFile, tmp_path: Path) -> Non
         def __reduce__(self) -> tuple[Any, tuple[Path]]:
             return Path.touch, (tmp_path / "ran",)
 
-    torch.save({"version": 1, "model": Evil()}, file.path)
+    torch.save({"version": 2, "model": Evil()}, file.path)
     with pytest.raises(InputError, match="damaged"):
         file.load()
     assert not (tmp_path / "ran").exists()
