@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.evaluation.label_scores import class_score
+from components.evaluation.label_scores import label_score
 from components.evaluation.task_file import TaskFile
 from components.evaluation.units import per_unit
 
@@ -23,7 +23,7 @@ def score(task: TaskFile, outcomes: Sequence["Outcome"]) -> float:
             return float(np.mean([one.value for one in outcomes]))
         case "matthews" | "f1" | "f1_macro":
             predicted, right = ([int(getattr(one, name)) for one in outcomes] for name in ("predicted", "right"))
-            return class_score(task.metric, predicted, right, task.positive)
+            return label_score(task.metric, predicted, right, task.positive)
         case "bleu":
             return _bleu(outcomes)
         case _:

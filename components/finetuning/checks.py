@@ -21,7 +21,7 @@ def check_task(task: LabelledTask) -> None:
             raise InputError(f"task {task.name}: no {split} items; add some")
         for number, item in enumerate(items):
             _check_item(f"task {task.name}, {split} item {number}", item, task, num_answers)
-    if task.transformation != "multiple_choice":
+    if task.has_classes:
         _check_classes(task)
 
 
@@ -46,7 +46,7 @@ def _check_classes(task: LabelledTask) -> None:
     seen = {label_of(item) for item in task.train}
     for number, item in enumerate(task.test):
         if label_of(item) not in seen:
-            label = task.labels[label_of(item)]
+            label = task.labels[int(label_of(item))]
             raise InputError(f"task {task.name}, test item {number}: label {label!r}, which no training item has; take it out or add some")
 
 

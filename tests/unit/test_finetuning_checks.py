@@ -94,7 +94,7 @@ def test_the_share_is_put_aside_and_nothing_is_lost(n: int, share: float, seed: 
     aside = round(share * n)
     if aside == n:
         return
-    train, validation = split_validation(items, finetuning_config(validation_share=share, validation_seed=seed))
+    train, validation = split_validation(items, finetuning_config(validation_share=share, data_seed=seed))
     assert len(validation) == aside
     assert sorted([*train, *validation], key=items.index) == items
     assert train == [item for item in items if item in train] and validation == [item for item in items if item in validation]
@@ -107,7 +107,7 @@ def test_neither_order_nor_labels_decide_who_is_put_aside_but_the_seed_does() ->
         return {content(item) for item in split_validation(items, config.model_copy(update=overrides))[1]}
 
     assert aside(items) == aside(items[::-1]) == aside([replace(item, label=0) for item in items])  # type: ignore[call-arg]
-    assert aside(items) != aside(items, validation_seed=1)
+    assert aside(items) != aside(items, data_seed=1)
 
 
 def test_repeats_of_an_item_lie_on_one_side() -> None:

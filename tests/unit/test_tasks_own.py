@@ -16,6 +16,7 @@ SST2 = Path("../shared/data/finetune/sst-2")
 def make(path: Path, columns: dict[str, Any] | None = None, transformation: str = "classification", test: str | float = 0.25) -> DraftTask:
     values = {
         "transformation": transformation,
+        "metric": "accuracy",
         "columns": columns or {"text": "review", "label": "stars"},
         "train": str(path),
         "test": test,
