@@ -30,7 +30,7 @@ def item_fields(how: Labelling) -> set[str]:
 
 
 def text_of(value: Any, place: str) -> str:
-    """A cell as text.
+    """A cell as text, without white space at its ends.
 
     Args:
         value: text, a number or a truth value.
@@ -45,7 +45,7 @@ def text_of(value: Any, place: str) -> str:
         raise InputError(f"{place} holds no text; fill it in or take the row out")
     if any("\ud800" <= character <= "\udfff" for character in value):  # JSON can spell them, UTF-8 cannot
         raise InputError(f"{place} holds half a character (a lone surrogate); mend the row")
-    return value
+    return value.strip()
 
 
 def place_of(row: Row, name: str, seed: int) -> float:
