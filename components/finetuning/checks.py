@@ -38,7 +38,7 @@ def _check_item(place: str, item: Item, task: LabelledTask, num_answers: int) ->
     if len(readings) != num_answers:
         raise InputError(f"{place}: {len(readings)} answers, where the first item has {num_answers}; give all items as many")
     num_labels = num_answers if task.transformation == "multiple_choice" else len(task.labels)
-    if not 0 <= label_of(item) < num_labels:
+    if not 0 <= label_of(item) <= num_labels - 1:  # a score too
         raise InputError(f"{place}: label {label_of(item)} is out of range; it must be 0 to {num_labels - 1}")
 
 

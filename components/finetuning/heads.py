@@ -14,7 +14,7 @@ from components.transformer.model import GPT, INIT_STD
 
 @dataclass(frozen=True)
 class Batch:
-    """``tokens`` int64 [B, S, T], padded on the right; ``lengths`` [B, S] counts the real ones; ``labels`` [B], int64 or scores in float32."""
+    """``tokens`` int64 [B, S, T], padded on the right; ``lengths`` [B, S] the real ones; ``labels`` [B], int64, or scores in float32."""
 
     tokens: Tensor
     lengths: Tensor

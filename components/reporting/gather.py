@@ -112,8 +112,7 @@ def _finetune(places: Places) -> dict[str, FinetunePair]:
     labelled = [name for name in tasks.names() if tasks.load(name).transformation != "free_form"]
     folder = places.metrics / "finetune"
     return {
-        task: FinetunePair(*(_finetune_cell(folder / f"{task}-{init}.json") for init in ("pretrained", "scratch")))
-        for task in labelled
+        task: FinetunePair(*(_finetune_cell(folder / f"{task}-{init}.json") for init in ("pretrained", "scratch"))) for task in labelled
     }
 
 

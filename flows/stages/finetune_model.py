@@ -50,12 +50,13 @@ def train(task: "LabelledTask", tokenizer: Path, checkpoint: Path, init: "Init",
     from components.tokenization.byte_pair import BytePairTokenizer
     from flows.progress import Progress
 
+    encoder = BytePairTokenizer.load(tokenizer)
     with Progress(f"{task.name} {init}", "steps") as progress:
 
         def on_row(row: dict[str, float], num_steps: int) -> None:
             progress.update(int(row["step"]), num_steps, f"loss {row['loss_nats']:.3f} nats")
 
-        return finetune(task, BytePairTokenizer.load(tokenizer), checkpoint, init, loaded.finetuning, loaded.compute, seed, on_row)
+        return finetune(task, encoder, checkpoint, init, loaded.finetuning, loaded.compute, seed, on_row)
 
 
 def show(metrics: dict[str, Any], init: str) -> None:

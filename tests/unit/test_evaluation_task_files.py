@@ -293,7 +293,9 @@ def test_a_row_of_gpt1_s_data_as_an_item(tmp_path: Path, name: str, row: dict[st
 def test_snli_is_without_the_pairs_that_have_no_label(tmp_path: Path) -> None:
     rows = [{"premise": "A.", "hypothesis": f"{label}.", "label": label} for label in (-1, 0, 1, 2)]
     write(tmp_path, "all.jsonl", rows)
-    local = read_task_file(Path("tasks/gpt1/snli.yaml")).model_copy(update={"hub": None, "files": Files(train="all.jsonl", test="all.jsonl")})
+    local = read_task_file(Path("tasks/gpt1/snli.yaml")).model_copy(
+        update={"hub": None, "files": Files(train="all.jsonl", test="all.jsonl")}
+    )
     assert labelled_task(local, tmp_path, seed=0).left_out == {"train": 1, "test": 1}
     assert len(load_task(local, tmp_path, PROTOCOL).test) == 3
 

@@ -56,6 +56,13 @@ def test_an_answer_that_was_never_right_in_training_is_no_unseen_label() -> None
     check_task(task([CHOICE], [replace(CHOICE, label=0)], "multiple_choice"))
 
 
+def test_a_score_that_training_never_shows_is_no_unseen_label() -> None:
+    scores = LabelledTask("mine", "similarity", tuple("012345"), [Similarity("a", "b", 1.5)], [Similarity("c", "d", 2.25)], "pearson")
+    check_task(scores)
+    with pytest.raises(InputError, match="task mine, test item 0: label 5.5 is out of range; it must be 0 to 5"):
+        check_task(replace(scores, test=[Similarity("c", "d", 5.5)]))
+
+
 def test_items_are_one_when_their_texts_are() -> None:
     assert content(Classification("a", 0)) == content(Classification("a", 1))
     assert content(Entailment("a", "b", 0)) != content(Entailment("b", "a", 0))
