@@ -270,8 +270,8 @@ GPT1_ITEMS: list[tuple[str, dict[str, Any], Item]] = [
     ("sts_b", {**PAIR, "label": 3.75}, Similarity("A.", "B.", 3.75)),
     ("race", {"article": "A.", "question": "Q?", "options": ["w", "x", "y", "z"], "answer": "C"},
      MultipleChoice("A. Q?", ("w", "x", "y", "z"), 2)),
-    ("story_cloze", {**{f"InputSentence{i}": f"{i}." for i in range(1, 5)}, "RandomFifthSentenceQuiz1": "a", "RandomFifthSentenceQuiz2": "b",
-      "AnswerRightEnding": "2"}, MultipleChoice("1. 2. 3. 4.", ("a", "b"), 1)),
+    ("story_cloze", {**{f"InputSentence{i}": f"{i}." for i in range(1, 5)}, "RandomFifthSentenceQuiz1": "a",
+      "RandomFifthSentenceQuiz2": "b", "AnswerRightEnding": "2"}, MultipleChoice("1. 2. 3. 4.", ("a", "b"), 1)),
 ]  # fmt: skip
 
 

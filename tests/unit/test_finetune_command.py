@@ -26,7 +26,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrained")
     tokenizer = BytePairTokenizer.train(iter(TEXTS), 262)
     torch.manual_seed(7)  # not the seed of a run
-    shape = dict(context_length=16, num_layers=1, d_model=8, num_heads=2, dropout=0.0, vocab_size=tokenizer.vocab_size)
+    shape = {"context_length": 16, "num_layers": 1, "d_model": 8, "num_heads": 2, "dropout": 0.0, "vocab_size": tokenizer.vocab_size}
     save_checkpoint(folder, GPT(TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None)))  # type: ignore[arg-type]
     tokenizer.save(folder / "tokenizer.json")
     return folder
@@ -80,10 +80,10 @@ def test_scores_are_told_on_their_scale(place: Path, checkpoint: Path) -> None:
 
 def test_from_scratch_and_the_seed_change_the_weights(place: Path, checkpoint: Path) -> None:
     found = []
-    for more in ((), ("--from-scratch",), ("--seed", "1"), ()):
+    for more in ((), ("--from-scratch",), ("--seed", "1")):
         assert command(checkpoint, "liked", *more) == 0
         found.append(weights_sha256(load_checkpoint(Path("out"))))
-    assert len(set(found)) == 3 and found[0] == found[3]
+    assert len(set(found)) == 3
 
 
 def test_rows_left_out_are_said(place: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

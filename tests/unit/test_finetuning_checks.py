@@ -59,7 +59,7 @@ def test_an_answer_that_was_never_right_in_training_is_no_unseen_label() -> None
 def test_a_score_that_training_never_shows_is_no_unseen_label() -> None:
     scores = LabelledTask("mine", "similarity", tuple("012345"), [Similarity("a", "b", 1.5)], [Similarity("c", "d", 2.25)], "pearson")
     check_task(scores)
-    with pytest.raises(InputError, match="task mine, test item 0: label 5.5 is out of range; it must be 0 to 5"):
+    with pytest.raises(InputError, match=r"task mine, test item 0: label 5.5 is out of range; it must be 0 to 5"):
         check_task(replace(scores, test=[Similarity("c", "d", 5.5)]))
 
 
