@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from components.evaluation.label_scores import label_score
 from components.finetuning.scores import Answers, answers_of, fitting_metrics, majority_answers, score, scored
@@ -19,13 +20,12 @@ CLASSES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, 
 @settings(deadline=None, max_examples=50)  # the first call imports the libraries
 @given(CLASSES)
 def test_scores_of_classes_are_scikit_learn_s(pairs: list[tuple[int, int]]) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
     predicted, right = np.array(pairs).T
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of one class only
-        assert label_score("matthews", predicted, right) == pytest.approx(metrics.matthews_corrcoef(right, predicted), abs=1e-6)
-        f1 = metrics.f1_score(right == 1, predicted == 1, zero_division=0)
-        macro = metrics.f1_score(right, predicted, average="macro", zero_division=0)
+        assert label_score("matthews", predicted, right) == pytest.approx(matthews_corrcoef(right, predicted), abs=1e-6)
+        f1 = f1_score(right == 1, predicted == 1, zero_division=0)
+        macro = f1_score(right, predicted, average="macro", zero_division=0)
     assert label_score("f1", predicted, right, positive=1) == pytest.approx(f1, abs=1e-6)
     assert label_score("f1_macro", predicted, right) == pytest.approx(macro, abs=1e-6)
     assert label_score("accuracy", predicted, right) == np.mean(predicted == right)
