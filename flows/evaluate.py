@@ -9,18 +9,21 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
-from components.evaluation.task_file import TaskFile
+from components.evaluation.task_file import DataFile, TaskFile
 from components.training.config import ComputeConfig
 from flows import light_imports, params, quiet, stage
 
 if TYPE_CHECKING:
     from components.evaluation.protocols import Examiner, Outcome
+
+
+F = TypeVar("F", bound=DataFile)
 
 
 class Sections(params.Sections):
@@ -65,10 +68,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def read_task_file(path: Path) -> TaskFile:
     """Parse and check one task file; InputError names the key."""
+    return read_as(TaskFile, path)
+
+
+def read_as(form: type[F], path: Path) -> F:
+    """A file of tasks/, or a user's, in the form of a task or of its data alone."""
     if not path.exists():
         raise InputError(f"{path}: no such task file; the shipped ones lie in tasks/")
     try:
-        return TaskFile.model_validate(params.read_yaml(path))
+        return form.model_validate(params.read_yaml(path))
     except ValidationError as error:
         raise InputError("; ".join(f"{path}: {params.describe(one)}" for one in error.errors())) from None
 
@@ -106,7 +114,7 @@ def _measure(
 
     data = load_task(task, folder, config)
     outcomes = examiner.examine(task, data.test, data.train)
-    facts = {**summary(task, outcomes, config), "duplicates": data.duplicates, "items_in_train": data.in_train}
+    facts = {**summary(task, outcomes, config), "duplicates": data.duplicates, "items_in_train": data.in_train, "left_out": data.left_out}
     if documents is not None:
         overlap = find_overlap([one.text for one in outcomes], documents, config)
         facts["contamination"] = clean_against_all(overlap, score_of(task, outcomes), config)
@@ -133,6 +141,7 @@ def _line(task: TaskFile, facts: dict[str, Any]) -> str:
             ("items_cut", "items lost their beginning, for they are longer than the context"),
             ("duplicates", "of all test items repeat another"),
             ("items_in_train", "test items stand in the train split"),
+            ("left_out", "test rows were left out, as the task file says"),
         )
         if facts[key]
     ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix, hstack, vstack
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -14,7 +14,7 @@ MAX_ITERATIONS = 2000
 
 
 def bag_of_words(task: LabelledTask) -> np.ndarray[Any, Any]:
-    """Scores [N, C] of the test items, learnt from the training items: probabilities of the classes, or a score for each answer.
+    """Scores [N, C] of the test items, learnt from the training items: log-probabilities of the classes, or a score for each answer.
 
     Words of a premise and of a hypothesis are told apart; of a similarity's pair the words that both have and those that one
     has. Answers of a multiple choice are learnt from two by two: the words of the right one less those of another.
@@ -23,10 +23,17 @@ def bag_of_words(task: LabelledTask) -> np.ndarray[Any, Any]:
     words = CountVectorizer(binary=True).fit(texts)
     if task.transformation == "multiple_choice":
         return _choices(task, words)
-    labels = [label_of(item) for item in task.train]
-    model = LogisticRegression(max_iter=MAX_ITERATIONS).fit(_features(task.train, words), labels)
-    scores = np.zeros((len(task.test), len(task.labels)))
-    scores[:, model.classes_] = model.predict_proba(_features(task.test, words))
+    scores_N = np.array([label_of(item) for item in task.train])
+    labels_N = np.floor(scores_N).astype(int)  # of classes the labels themselves
+    shares_N, features = scores_N - labels_N, _features(task.train, words)
+    # A score between two whole numbers is an item of each, with weights (heads.soft_labels).
+    model = LogisticRegression(max_iter=MAX_ITERATIONS).fit(
+        vstack([features, features[shares_N > 0]]),
+        np.concatenate([labels_N, labels_N[shares_N > 0] + 1]),
+        np.concatenate([1 - shares_N, shares_N[shares_N > 0]]),
+    )
+    scores = np.full((len(task.test), len(task.labels)), -np.inf)
+    scores[:, model.classes_] = model.predict_log_proba(_features(task.test, words))
     return scores
 
 

@@ -1,4 +1,4 @@
-"""Scores of a task from its items, by well-kept libraries: scikit-learn's definitions from torchmetrics, correlations from SciPy."""
+"""Scores of a task from its items, by well-kept libraries where there is one."""
 
 import re
 import string
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from components.evaluation.label_scores import label_score
 from components.evaluation.task_file import TaskFile
 from components.evaluation.units import per_unit
 
@@ -21,26 +22,12 @@ def score(task: TaskFile, outcomes: Sequence["Outcome"]) -> float:
         case "accuracy" | "exact_match" | "token_f1":
             return float(np.mean([one.value for one in outcomes]))
         case "matthews" | "f1" | "f1_macro":
-            return _of_classes(task, outcomes)
+            predicted, right = ([int(getattr(one, name)) for one in outcomes] for name in ("predicted", "right"))
+            return label_score(task.metric, predicted, right, task.positive)
         case "bleu":
             return _bleu(outcomes)
         case _:
             return per_unit(sum(one.value for one in outcomes), sum(one.units for one in outcomes), task.metric)
-
-
-def _of_classes(task: TaskFile, outcomes: Sequence["Outcome"]) -> float:
-    import torch
-    from torchmetrics.functional.classification import binary_f1_score, multiclass_f1_score, multiclass_matthews_corrcoef
-
-    predicted, right = (torch.tensor([int(getattr(one, name)) for one in outcomes]) for name in ("predicted", "right"))
-    if task.positive is not None and task.metric == "f1":
-        return float(binary_f1_score(predicted.eq(task.positive).int(), right.eq(task.positive).int()))
-    classes = int(max(predicted.max(), right.max())) + 1
-    if classes < 2:
-        return 0.0
-    if task.metric == "matthews":
-        return float(multiclass_matthews_corrcoef(predicted, right, classes))
-    return float(multiclass_f1_score(predicted, right, classes, average="macro"))
 
 
 def _bleu(outcomes: Sequence["Outcome"]) -> float:
@@ -48,16 +35,6 @@ def _bleu(outcomes: Sequence["Outcome"]) -> float:
     from torchmetrics.functional.text import sacre_bleu_score
 
     return float(sacre_bleu_score([str(one.predicted) for one in outcomes], [[str(one.right)] for one in outcomes]))
-
-
-def correlation(predicted: Sequence[float], right: Sequence[float], metric: str) -> float:
-    """Pearson's or Spearman's (GPT-1's STS-B); 0 where one of the two is constant."""
-    from scipy.stats import pearsonr, spearmanr
-
-    if len(set(predicted)) < 2 or len(set(right)) < 2:
-        return 0.0
-    measure = pearsonr if metric == "pearson" else spearmanr
-    return float(measure(predicted, right).statistic)
 
 
 def exact_match(said: str, accepted: Sequence[str]) -> float:

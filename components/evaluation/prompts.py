@@ -51,19 +51,19 @@ def ask(task: "LabelledTask", item: "Item") -> Question:
 
     Classification: the text, then the task's name as a word ("library: numpy"). Entailment: as RTE, CB and ANLI.
     Similarity: in the style of WiC. Multiple choice: as ARC and OpenBookQA. Free form: as the item says, its
-    leading newlines being the separator.
+    leading newlines being the separator. The answer to a label that is a score is the nearest whole number.
     """
     words = LABEL_WORDS.get(task.name, task.labels)
     labels = tuple(f" {word}" for word in words)
     match item:
         case Classification(text, label):
             word = f"{task.name.replace('_', ' ')}:"
-            return Question("\n\n", f"{text}\n{word}", labels, label, word)
+            return Question("\n\n", f"{text}\n{word}", labels, round(label), word)
         case Entailment(premise, hypothesis, label):
-            return Question("\n\n", f"{premise}\nquestion: {hypothesis} {_listed(words)}?\nanswer:", labels, label, "answer:")
+            return Question("\n\n", f"{premise}\nquestion: {hypothesis} {_listed(words)}?\nanswer:", labels, round(label), "answer:")
         case Similarity(first, second, label):
             question = f"Are the two texts above related, {_listed(words)}?"
-            return Question("\n\n", f"{first}\n{second}\nquestion: {question}\nanswer:", labels, label, "answer:")
+            return Question("\n\n", f"{first}\n{second}\nquestion: {question}\nanswer:", labels, round(label), "answer:")
         case MultipleChoice(context, choices, label):
             return Question("\n\n", f"Question: {context}\nAnswer:", tuple(f" {choice}" for choice in choices), label, "Answer:")
         case FreeForm(context, completion):

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from components.errors import InputError
 from components.evaluation.prompts import Question
-from components.evaluation.task_file import TaskFile
+from components.evaluation.task_file import DataFile, TaskFile
 
 Row = Mapping[str, Any]
 
@@ -67,7 +68,7 @@ def pose(task: TaskFile, place: Place) -> Posed:
 
 def _text(task: TaskFile, key: str, place: Place, **more: str) -> str:
     template = getattr(task, key)
-    text = _evaluated(task, key, place, lambda: _environment().from_string(template).render(**place.row, **more))
+    text = _evaluated(task, key, place, lambda: _template(template).render(**place.row, **more))
     if not text.strip() and template:
         raise InputError(f"{place.where}: {key} of task {task.name} is empty; fill the row in or take it out")
     return str(text)
@@ -96,11 +97,11 @@ def _label(task: TaskFile, place: Place, choices: int) -> int:
     return label
 
 
-def evaluate(task: TaskFile, key: str, expression: str, place: Place) -> Any:
+def evaluate(task: DataFile, key: str, expression: str, place: Place) -> Any:
     """Value of one expression over the columns of a row."""
 
     def value() -> Any:
-        return _environment().compile_expression(expression, undefined_to_none=False)(**place.row)
+        return _expression(expression)(**place.row)
 
     found = _evaluated(task, key, place, value)
     if isinstance(found, StrictUndefined):
@@ -108,7 +109,7 @@ def evaluate(task: TaskFile, key: str, expression: str, place: Place) -> Any:
     return found
 
 
-def _evaluated(task: TaskFile, key: str, place: Place, work: Callable[[], Any]) -> Any:
+def _evaluated(task: DataFile, key: str, place: Place, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
@@ -121,6 +122,16 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     environment.filters["without_brackets"] = _without_brackets
     return environment
+
+
+@functools.cache
+def _template(text: str) -> Template:
+    return _environment().from_string(text)
+
+
+@functools.cache
+def _expression(text: str) -> TemplateExpression:
+    return _environment().compile_expression(text, undefined_to_none=False)
 
 
 def _without_brackets(text: str) -> str:

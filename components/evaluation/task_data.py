@@ -1,18 +1,17 @@
 """Rows of a task file's data: CSV, TSV or JSONL files, or a data set of the Hugging Face Hub; checked before anything is scored."""
 
-import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.rows import Place, Posed, evaluate, pose
-from components.evaluation.task_file import Hub, TaskFile
-from components.tasks.items import ITEM_TYPES, LabelledTask
-from components.tasks.own import read_rows
+from components.evaluation.task_file import DataFile, Hub, TaskFile
+from components.tasks.items import DraftTask
+from components.tasks.labelling import Fields, Row, draft_task, item_fields, shuffled, text_of
+from components.tasks.rows import read_rows
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class Loaded:
     """Test items with the words and the answer of another; they stay, as in the scores that others publish."""
     in_train: int
     """Test items that stand in the train split too; they stay, but never demonstrate themselves."""
+    left_out: int
+    """Rows of the test split that ``keep`` leaves out."""
 
 
 def load_task(task: TaskFile, folder: Path, config: ProtocolConfig) -> Loaded:
@@ -37,22 +38,29 @@ def load_task(task: TaskFile, folder: Path, config: ProtocolConfig) -> Loaded:
     Raises:
         InputError: names the file and line: damaged, a missing column, an empty text, a label out of range; no rows.
     """
-    test = _posed(task, folder, "test")
+    test, left_out = _posed(task, folder, "test")
     items = sorted(test, key=lambda posed: _rank(config.seed, posed))[: config.max_items]
     separate = (task.files or task.hub).train is not None  # type: ignore[union-attr]
-    train = _posed(task, folder, "train") if separate and task.shots else items
+    train = _posed(task, folder, "train")[0] if separate and task.shots else items
     known = {_key(posed) for posed in train} if separate else set()
-    return Loaded(items, train, len(test) - len(set(map(_key, test))), sum(_key(posed) in known for posed in items))
+    return Loaded(items, train, len(test) - len(set(map(_key, test))), sum(_key(posed) in known for posed in items), left_out)
 
 
-def _posed(task: TaskFile, folder: Path, split: str) -> list[Posed]:
-    posed = [pose(task, place) for place in _places(task, folder, split)]
-    if not posed:
+def _posed(task: TaskFile, folder: Path, split: str) -> tuple[list[Posed], int]:
+    places, left_out = _kept(task, folder, split)
+    return [pose(task, place) for place in places], left_out
+
+
+def _kept(task: DataFile, folder: Path, split: str) -> tuple[list[Place], int]:
+    """Rows that are items, and how many are not."""
+    rows = list(_places(task, folder, split))
+    kept = [place for place in rows if task.keep is None or evaluate(task, "keep", task.keep, place)]
+    if not kept:
         raise InputError(f"task {task.name} has no {split} items; name a file or split that has some")
-    return posed
+    return kept, len(rows) - len(kept)
 
 
-def _places(task: TaskFile, folder: Path, split: str) -> Iterator[Place]:
+def _places(task: DataFile, folder: Path, split: str) -> Iterator[Place]:
     data = task.files or task.hub
     assert data is not None, "the file was checked"
     name = getattr(data, split)
@@ -64,7 +72,7 @@ def _places(task: TaskFile, folder: Path, split: str) -> Iterator[Place]:
         yield from (Place(f"{folder / name}: line {line}", row) for line, row in read_rows(folder / name))
 
 
-def _hub_rows(task: TaskFile, hub: Hub, name: str) -> Iterator[Place]:
+def _hub_rows(task: DataFile, hub: Hub, name: str) -> Iterator[Place]:
     import datasets
 
     try:
@@ -85,31 +93,46 @@ def _rank(seed: int, posed: Posed) -> tuple[bytes, str]:
     return hashlib.blake2b(f"{seed}:{text}".encode(), digest_size=8).digest(), text
 
 
-def labelled_task(task: TaskFile, folder: Path) -> LabelledTask:
-    """The rows in the GPT-1 transformation that the file names, to fine-tune on: classes are named by their numbers.
+@dataclass(frozen=True)
+class ToFineTune:
+    """The items of a task to fine-tune on, in the order of a hash, and the number of rows of each split that ``keep`` leaves out."""
+
+    draft: DraftTask
+    left_out: dict[str, int]
+
+
+def labelled_task(task: DataFile, folder: Path, seed: int) -> ToFineTune:
+    """The rows in the GPT-1 transformation that the file names.
+
+    Args:
+        folder: that of the task file, from which paths go out.
+        seed: of the order of the rows.
 
     Raises:
-        InputError: the file has no finetuning part, or lacks a field or a train split; a label that training never shows.
+        InputError: the file has no finetuning part, or lacks a field or a train split; names the row and the field of a missing
+            column, an empty text or what ``draft_task`` refuses.
     """
-    part = task.finetuning
-    if part is None:
+    how = task.finetuning
+    if how is None:
         raise InputError(f"task {task.name} says nothing of fine-tuning; add finetuning with transformation, fields and metric")
-    item_type = ITEM_TYPES[part.transformation]
-    if set(part.fields) != (wanted := {field.name for field in dataclasses.fields(item_type)}):
-        raise InputError(f"task {task.name}: finetuning.fields must name {', '.join(sorted(wanted))} for {part.transformation}")
-    splits = {}
+    if set(how.fields) != (wanted := item_fields(how)):
+        raise InputError(f"task {task.name}: finetuning.fields must name {', '.join(sorted(wanted))} for {how.transformation}")
+    splits, left_out = {}, {}
     for split in ("train", "test"):
-        splits[split] = [_fields(task, part.fields, place) for place in _places(task, folder, split)]
-    if part.transformation == "multiple_choice":
-        items = {split: [item_type(**{**row, "choices": tuple(row["choices"])}) for _, row in rows] for split, rows in splits.items()}
-        return LabelledTask(task.name, part.transformation, (), items["train"], items["test"])
-    labels = tuple(sorted({str(row["label"]) for _, row in splits["train"]}))
-    for place, row in splits["test"]:
-        if str(row["label"]) not in labels:
-            raise InputError(f"{place.where}: label {row['label']!r} of task {task.name} stands in no train row; take it out or add some")
-    items = {split: [item_type(**{**row, "label": labels.index(str(row["label"]))}) for _, row in rows] for split, rows in splits.items()}
-    return LabelledTask(task.name, part.transformation, labels, items["train"], items["test"])
+        places, left_out[split] = _kept(task, folder, split)
+        splits[split] = shuffled([Row(place.where, _fields(task, how.fields, place)) for place in places], task.name, seed)
+    called = {field: f"{field} of task {task.name}" for field in how.fields}
+    return ToFineTune(draft_task(task.name, how, called, splits["train"], splits["test"]), left_out)
 
 
-def _fields(task: TaskFile, fields: Mapping[str, str], place: Place) -> tuple[Place, dict[str, Any]]:
-    return place, {field: evaluate(task, field, expression, place) for field, expression in fields.items()}
+def _fields(task: DataFile, expressions: dict[str, str], place: Place) -> Fields:
+    found: Fields = {}
+    for field, expression in expressions.items():
+        value, at = evaluate(task, field, expression, place), f"{place.where}: {field} of task {task.name}"
+        if field != "choices":
+            found[field] = text_of(value, at)
+        elif isinstance(value, Sequence) and not isinstance(value, str) and value:
+            found[field] = [text_of(one, at) for one in value]
+        else:
+            raise InputError(f"{at} must be a list of texts, got {str(value)[:60]!r}")
+    return found

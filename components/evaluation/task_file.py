@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from components.config import Frozen
 from components.evaluation.config import Normalization
-from components.tasks.config import Transformation
+from components.tasks.config import Labelling
 
 Kind = Literal["multiple_choice", "completion", "answer", "text"]
 """``multiple_choice``: the likeliest of the given continuations. Where the *context* holds the choice and the continuation does not,
@@ -20,7 +20,7 @@ choice, it is P(candidate) P(rest of the sentence | candidate) (CBT: GPT-2 secti
 ``answer``: free text, greedy or by beam search, against the accepted answers (GPT-3 section 2.4).
 ``text``: perplexity of the text itself, per unit of the original data set (GPT-2 section 3.1)."""
 Metric = Literal[
-    "accuracy", "matthews", "f1", "f1_macro", "pearson", "spearman", "exact_match", "token_f1", "bleu",
+    "accuracy", "matthews", "f1", "f1_macro", "exact_match", "token_f1", "bleu",
     "per_word", "per_character", "per_byte", "bits_per_byte", "bits_per_character",
 ]  # fmt: skip
 METRICS: dict[Kind, tuple[Metric, ...]] = {
@@ -51,23 +51,35 @@ class Hub(Frozen):
     train: str | None = None
 
 
-class FineTuning(Frozen):
-    """The same rows in one of GPT-1's four transformations (section 3.3)."""
+class FineTuning(Labelling):
+    """The same rows in one of GPT-1's four transformations (section 3.3), and what they are scored by."""
 
-    transformation: Transformation
     fields: dict[str, str]
     """Field of the item (``tasks.items``) -> expression."""
-    metric: Literal["accuracy", "matthews", "f1", "pearson", "spearman"]
 
 
-class TaskFile(Frozen):
-    """One task."""
+class DataFile(Frozen):
+    """Where a task's rows are, and how they are fine-tuned on: all that ``python -m flows.finetune`` reads of a task file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     source: str
     """Paper and section of the format, or where else it comes from."""
     files: Files | None = None
     hub: Hub | None = None
+    keep: str | None = None
+    """Expression: which rows are items; the others are left out, and counted."""
+    finetuning: FineTuning | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.files is None) == (self.hub is None):
+            raise ValueError("name either files or hub")
+        return self
+
+
+class TaskFile(DataFile):
+    """One task as a language model is asked it."""
+
     kind: Kind
     context: str = ""
     """Template of what stands before the answer; ``choice`` is the candidate."""
@@ -97,12 +109,9 @@ class TaskFile(Frozen):
     """For ``answer``: 1 is greedy (GPT-3: 4, with a length penalty of 0.6)."""
     detokenizer: Detokenizer = "none"
     """For ``text``: undoes the data set's tokenisation before the model reads it."""
-    finetuning: FineTuning | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if (self.files is None) == (self.hub is None):
-            raise ValueError("name either files or hub")
         needed = {
             "multiple_choice": ("choices", "label", "normalization"),
             "completion": ("answers",),

@@ -21,7 +21,7 @@ def check_task(task: LabelledTask) -> None:
             raise InputError(f"task {task.name}: no {split} items; add some")
         for number, item in enumerate(items):
             _check_item(f"task {task.name}, {split} item {number}", item, task, num_answers)
-    if task.transformation != "multiple_choice":
+    if task.has_classes:
         _check_classes(task)
 
 
@@ -38,7 +38,7 @@ def _check_item(place: str, item: Item, task: LabelledTask, num_answers: int) ->
     if len(readings) != num_answers:
         raise InputError(f"{place}: {len(readings)} answers, where the first item has {num_answers}; give all items as many")
     num_labels = num_answers if task.transformation == "multiple_choice" else len(task.labels)
-    if not 0 <= label_of(item) < num_labels:
+    if not 0 <= label_of(item) <= num_labels - 1:  # a score too
         raise InputError(f"{place}: label {label_of(item)} is out of range; it must be 0 to {num_labels - 1}")
 
 
@@ -46,7 +46,7 @@ def _check_classes(task: LabelledTask) -> None:
     seen = {label_of(item) for item in task.train}
     for number, item in enumerate(task.test):
         if label_of(item) not in seen:
-            label = task.labels[label_of(item)]
+            label = task.labels[int(label_of(item))]
             raise InputError(f"task {task.name}, test item {number}: label {label!r}, which no training item has; take it out or add some")
 
 

@@ -38,7 +38,10 @@ class FinetuningConfig(Frozen):
     validation_share: float = Field(ge=0, lt=1)
     """Of the training items, not trained on: their score is what rates, epochs and forms are chosen by (GPT-1 tells nothing of
     its own; GLUE has a split for it). 0 trains on all."""
-    validation_seed: int
-    """Which ones, with their texts. Not the seed of a run: seeds change weights, not data."""
+    data_seed: int
+    """Draws which ones (with their texts), the order of a task file's rows, and the bootstrap. Not the seed of a run: seeds change
+    weights, not data."""
     confidence: float = Field(gt=0, lt=1)
-    """Of the Clopper-Pearson interval of the accuracy."""
+    """Of the interval of the score: Clopper and Pearson's of an accuracy, else by bootstrap."""
+    bootstrap_samples: int = Field(ge=1)
+    """Resamplings of the test items for an interval that has no exact form."""

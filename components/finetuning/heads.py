@@ -14,7 +14,7 @@ from components.transformer.model import GPT, INIT_STD
 
 @dataclass(frozen=True)
 class Batch:
-    """``tokens`` int64 [B, S, T], padded on the right; ``lengths`` [B, S] counts the real ones; ``labels`` [B]."""
+    """``tokens`` int64 [B, S, T], padded on the right; ``lengths`` [B, S] the real ones; ``labels`` [B], int64, or scores in float32."""
 
     tokens: Tensor
     lengths: Tensor
@@ -64,8 +64,18 @@ class TaskModel(nn.Module):
 
 
 def label_loss(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
-    """L2 (GPT-1 eq. 4): mean cross-entropy of the labels [nats]."""
-    return F.cross_entropy(logits_BC.float(), labels_B)
+    """L2 (GPT-1 eq. 4): mean cross-entropy of the labels [nats]; labels that are no whole numbers are scores (``soft_labels``)."""
+    return F.cross_entropy(logits_BC.float(), soft_labels(labels_B, logits_BC.shape[1]) if labels_B.is_floating_point() else labels_B)
+
+
+def soft_labels(scores_B: Tensor, num_classes: int) -> Tensor:
+    """A score between two whole numbers as shares of both, the nearer one's the larger [B, C]: 2.3 is 0.7 of class 2 and 0.3 of class 3.
+
+    Source: Tai, Socher and Manning 2015, section 4.2, which GPT-1's released code has a helper for, though no task there calls it;
+    the paper itself does not say how STS-B was learnt. Differs: cross-entropy in place of their KL divergence, which is the same
+    but for a constant; a scale may begin at any whole number.
+    """
+    return (1 - (scores_B[:, None] - torch.arange(num_classes, device=scores_B.device)).abs()).clamp(min=0)
 
 
 def language_model_loss(gpt: GPT, hidden_NTD: Tensor, batch: Batch) -> Tensor:

@@ -6,7 +6,6 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 
-from components.errors import InputError
 from components.finetuning.config import FinetuningConfig
 from components.finetuning.heads import Batch, TaskModel, label_loss, language_model_loss
 from components.training.optimizer import build_adamw
@@ -15,7 +14,7 @@ from components.training.optimizer import build_adamw
 class LitFinetune(pl.LightningModule):
     """One call is one step of the optimiser; afterwards ``last_row`` holds its numbers (``loss_nats`` is L2, the loss of the labels).
 
-    A loss that is no number ends the training with an InputError.
+    A loss that is not finite ends the training before its step: ``diverged`` then says so.
     """
 
     def __init__(self, model: TaskModel, config: FinetuningConfig, num_steps: int) -> None:
@@ -23,6 +22,7 @@ class LitFinetune(pl.LightningModule):
         self.model, self.config, self.num_steps = model, config, num_steps
         self.steps_done = 0
         self.last_row: dict[str, float] = {}
+        self.diverged: str | None = None
         self.automatic_optimization = False
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -39,7 +39,8 @@ class LitFinetune(pl.LightningModule):
         if self.config.aux_lm_weight:
             loss = loss + self.config.aux_lm_weight * language_model_loss(self.model.gpt, hidden_NTD, batch)
         if not loss.isfinite():
-            raise InputError(f"the loss of step {self.steps_done + 1} is not a number; lower finetuning.learning_rate")
+            self.diverged, self.trainer.should_stop = f"the loss of step {self.steps_done + 1} is {float(loss.detach())}", True
+            return
         self.manual_backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm)
         rate = self.config.learning_rate * schedule(self.steps_done, self.num_steps, self.config.warmup_share)

@@ -1,26 +1,25 @@
 """One fine-tuning run: labelled items and a GPT in; fine-tuned model, curve and score out."""
 
 import csv
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from components.artifacts import atomic_folder, write_json
-from components.evaluation.intervals import clopper_pearson
 from components.finetuning.batches import EpochBatches
 from components.finetuning.checks import check_task, count_repeats, warnings
 from components.finetuning.config import FinetuningConfig
 from components.finetuning.heads import ExtractHead, TaskModel
 from components.finetuning.lit_finetune import LitFinetune
-from components.finetuning.predict import count_right, predict
-from components.finetuning.transforms import NUM_SPECIALS, Encoded, Encoder, Specials, encode_items, label_of, num_outputs
+from components.finetuning.predict import predict
+from components.finetuning.scores import Answers, answers_of, diverged, score, scored
+from components.finetuning.transforms import NUM_SPECIALS, Encoded, Encoder, Specials, encode_items, num_outputs
 from components.finetuning.validation import split_validation
 from components.tasks.items import LabelledTask
 from components.training.config import ComputeConfig
@@ -34,11 +33,11 @@ CURVE_FIELDS = ["step", "loss_nats", "learning_rate"]
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """The fine-tuned model, its curve (a row for each step), its logits [N, C] of the test items and its metrics."""
+    """The fine-tuned model, its curve (a row for each step), its answers to the test items (None if it diverged) and its metrics."""
 
     model: TaskModel
     rows: list[dict[str, float]]
-    test_logits_NC: Tensor
+    answers: Answers | None
     metrics: dict[str, Any]
 
 
@@ -63,8 +62,9 @@ def finetune(
 ) -> FinetuneResult:
     """Train on the task's training items, but for those put aside for validation; score these and the test items.
 
-    ``score`` of the metrics is the test items', ``validation_score`` what rates and forms are to be chosen by (None without
-    validation items).
+    ``score`` of the metrics is the test items', by the task's metric; ``validation_score`` what rates and forms are to be chosen by
+    (None without validation items). A loss or a score that is not finite ends the run: the metrics then say ``diverged``, why and after
+    how many steps, and hold no score.
 
     Args:
         checkpoint: folder of a pre-trained GPT; ``scratch`` takes only its shape, and the same schedule.
@@ -72,8 +72,7 @@ def finetune(
         on_row: is told the numbers of each step, and how many steps there are.
 
     Raises:
-        InputError: a task without labels, or one that ``check_task`` refuses; a missing or corrupt checkpoint; a loss or a
-            score that is no number.
+        InputError: a task without labels, or one that ``check_task`` refuses; a missing or corrupt checkpoint.
     """
     prepare(compute, seed)
     check_task(task)
@@ -85,11 +84,15 @@ def finetune(
     loader = DataLoader(batches, batch_size=None, generator=torch.Generator())  # of its own: it draws one number from it
     torch.manual_seed(seed)  # of the dropout, the same from whichever weights
     fit(build_trainer(compute.alone(), len(batches), [recorder]), module, loader)
-    logits_NC = predict(model, splits.test, config.batch_sequences)
-    metrics = _metrics(task, splits, count_right(logits_NC, splits.test), config)
-    metrics["validation_score"] = _validation_score(model, splits.validation, config)
+    answers = None if module.diverged else _answers(task, model, splits, config)
+    metrics = _facts(task, splits, config)
+    if answers is None:
+        metrics |= diverged(task, module.diverged or "scores of items are not finite", module.steps_done)
+    else:
+        metrics |= {"diverged": False, **scored(task, answers.test, config)}
+        metrics["validation_score"] = score(task, task.metric, answers.validation) if splits.validation else None
     metrics["warnings"] = warnings(metrics)
-    return FinetuneResult(model, recorder.rows, logits_NC, metrics)
+    return FinetuneResult(model, recorder.rows, answers.test if answers else None, metrics)
 
 
 def encode_splits(task: LabelledTask, tokenizer: Encoder, checkpoint: Path, config: FinetuningConfig) -> Splits:
@@ -113,15 +116,20 @@ def build_task_model(task: LabelledTask, checkpoint: Path, init: Init, config: F
 
 
 def save_finetuned(path: Path, task: LabelledTask, result: FinetuneResult) -> None:
-    """Write a checkpoint folder with ``head.safetensors``, ``task.json`` and ``curve.csv`` beside it, whole or not at all."""
+    """``write_finetuned``, whole or not at all."""
     with atomic_folder(path) as scratch:
-        save_checkpoint(scratch, result.model.gpt)
-        save_weights(scratch / "head.safetensors", result.model.head.state_dict())
-        write_json(scratch / "task.json", {"task": task.name, "transformation": task.transformation, "labels": list(task.labels)})
-        with (scratch / "curve.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, CURVE_FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(result.rows)
+        write_finetuned(scratch, task, result)
+
+
+def write_finetuned(folder: Path, task: LabelledTask, result: FinetuneResult) -> None:
+    """A checkpoint with ``head.safetensors``, ``task.json`` and ``curve.csv`` beside it."""
+    save_checkpoint(folder, result.model.gpt)
+    save_weights(folder / "head.safetensors", result.model.head.state_dict())
+    write_json(folder / "task.json", {"task": task.name, "transformation": task.transformation, "labels": list(task.labels)})
+    with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, CURVE_FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(result.rows)
 
 
 class _Recorder(pl.Callback):
@@ -133,39 +141,37 @@ class _Recorder(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         assert isinstance(pl_module, LitFinetune)
+        if pl_module.diverged:
+            return
         self.rows.append(pl_module.last_row)
         self._on_row(pl_module.last_row, pl_module.num_steps)
 
 
-def _metrics(task: LabelledTask, splits: Splits, right: int, config: FinetuningConfig) -> dict[str, Any]:
-    low, high = clopper_pearson(right, len(task.test), config.confidence)
+def _facts(task: LabelledTask, splits: Splits, config: FinetuningConfig) -> dict[str, Any]:
+    """What is known before a step is taken."""
     seen = {item.label for item in splits.train}
     return {
         "task": task.name,
         "transformation": task.transformation,
-        "metric": "accuracy",
-        "score": right / len(task.test),
-        "low": low,
-        "high": high,
-        "majority": majority_accuracy(task),
         "train_items": len(splits.train),
         "validation_items": len(splits.validation),
         "test_items": len(task.test),
         "cut_train_items": sum(item.cut for item in splits.train),
         "cut_test_items": sum(item.cut for item in splits.test),
-        "unseen_test_items": 0 if task.transformation == "multiple_choice" else sum(item.label not in seen for item in splits.test),
+        "unseen_test_items": sum(item.label not in seen for item in splits.test) if task.has_classes else 0,
         **count_repeats(task.train[: config.train_items], task.test),
     }
 
 
-def _validation_score(model: TaskModel, items: list[Encoded], config: FinetuningConfig) -> float | None:
-    if not items:
+@dataclass(frozen=True)
+class _Answered:
+    test: Answers
+    validation: Answers
+
+
+def _answers(task: LabelledTask, model: TaskModel, splits: Splits, config: FinetuningConfig) -> _Answered | None:
+    """None where a logit is not finite."""
+    parts = [(part, predict(model, part, config.batch_sequences)) for part in (splits.test, splits.validation)]
+    if not all(logits_NC.isfinite().all() for _, logits_NC in parts):
         return None
-    return count_right(predict(model, items, config.batch_sequences), items) / len(items)
-
-
-def majority_accuracy(task: LabelledTask) -> float:
-    """Share of test items that the most frequent training label gets right; of several as frequent the smallest."""
-    train = Counter(label_of(item) for item in task.train)
-    majority = min(train, key=lambda label: (-train[label], label))
-    return [label_of(item) for item in task.test].count(majority) / len(task.test)
+    return _Answered(*(answers_of(task, logits_NC.numpy(), np.array([item.label for item in part])) for part, logits_NC in parts))

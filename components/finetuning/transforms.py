@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from components.errors import InputError
-from components.tasks.items import Classification, Entailment, FreeForm, Item, LabelledTask, MultipleChoice, Similarity
+from components.tasks.items import Classification, Entailment, FreeForm, Item, Label, LabelledTask, MultipleChoice, Similarity
 
 NUM_SPECIALS = 3
 
@@ -44,7 +44,7 @@ class Encoded:
     """An item as the model reads it; every item of a task has as many sequences. ``cut``: a text of it was too long."""
 
     sequences: tuple[tuple[int, ...], ...]
-    label: int
+    label: Label
     cut: bool = False
 
     @property
@@ -103,11 +103,11 @@ def item_readings(item: Item) -> list[tuple[str, ...]]:
 
 
 def num_outputs(task: LabelledTask) -> int:
-    """Width of the linear layer on the extract state: a score for each class, or one score for each answer."""
+    """Width of the linear layer on the extract state: a score for each class or whole number of a scale, or one for each answer."""
     return 1 if task.transformation == "multiple_choice" else len(task.labels)
 
 
-def label_of(item: Item) -> int:
+def label_of(item: Item) -> Label:
     """The item's label; InputError for one that has none."""
     if isinstance(item, FreeForm):
         raise _no_label()

@@ -12,7 +12,7 @@ from components.tasks.items import Item
 def split_validation(items: Sequence[Item], config: FinetuningConfig) -> tuple[list[Item], list[Item]]:
     """Items to train on, and items to validate on, both in their order.
 
-    The ``validation_share`` of the items with the smallest hash of (``validation_seed``, texts) are put aside, so neither the
+    The ``validation_share`` of the items with the smallest hash of (``data_seed``, texts) are put aside, so neither the
     seed of a run nor the order of the items matters, and repeats of one item lie on one side. Different items that share a
     text may lie on both.
 
@@ -22,7 +22,7 @@ def split_validation(items: Sequence[Item], config: FinetuningConfig) -> tuple[l
     num_aside = round(config.validation_share * len(items))
     if num_aside == 0:
         return list(items), []
-    places = [uniform(config.validation_seed, "validation", repr(content(item))) for item in items]
+    places = [uniform(config.data_seed, "validation", repr(content(item))) for item in items]
     last = sorted(places)[num_aside - 1]
     train = [item for item, place in zip(items, places, strict=True) if place > last]
     if not train:

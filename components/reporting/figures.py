@@ -190,16 +190,17 @@ def _scaling_label(results: Results) -> str:
 
 def finetune(results: Results) -> Figure:
     """Pre-trained against scratch, with the majority class as a tick."""
-    rows = []
+    rows, metrics = [], list(dict.fromkeys(pair.pretrained.metric for pair in results.finetune.values()))
     for task, pair in results.finetune.items():
+        title = words(task) if len(metrics) == 1 else f"{words(task)} ({pair.pretrained.metric})"
         arms = [("blue", "pre-trained", pair.pretrained), ("orange", "from scratch", pair.scratch)]
         dots = [
             Dot(arm.score, arm.low, arm.high, css, f"{name}: {arm.score:.3f} ({arm.low:.3f} to {arm.high:.3f})") for css, name, arm in arms
         ]
-        rows.append(DotRow(words(task), dots, pair.pretrained.majority))
+        rows.append(DotRow(title, dots, pair.pretrained.majority))
     entries = [("blue", "pre-trained"), ("orange", "from scratch"), ("grey", "tick: majority class")]
-    metric = next(iter(results.finetune.values())).pretrained.metric
-    return charts.dot_rows("Fine-tuning scores with intervals", rows, entries, metric, (0.0, 1.0))
+    lowest = min(0.0, *(dot.low for row in rows for dot in row.dots))
+    return charts.dot_rows("Fine-tuning scores with intervals", rows, entries, ", ".join(metrics), (lowest, 1.0))
 
 
 def _score_dot(name: str, cell: Scored, css: str) -> Dot:

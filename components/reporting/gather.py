@@ -112,9 +112,14 @@ def _finetune(places: Places) -> dict[str, FinetunePair]:
     labelled = [name for name in tasks.names() if tasks.load(name).transformation != "free_form"]
     folder = places.metrics / "finetune"
     return {
-        task: FinetunePair(*(read_record(folder / f"{task}-{init}.json", FinetuneMetrics) for init in ("pretrained", "scratch")))
-        for task in labelled
+        task: FinetunePair(*(_finetune_cell(folder / f"{task}-{init}.json") for init in ("pretrained", "scratch"))) for task in labelled
     }
+
+
+def _finetune_cell(path: Path) -> FinetuneMetrics:
+    if read_json(path).get("diverged"):
+        raise InputError(f"{path}: the run diverged, there is no score to report; lower finetuning.learning_rate and run dvc repro")
+    return read_record(path, FinetuneMetrics)
 
 
 def read_study(folder: Path, name: str, config: StudyConfig, confidence: float) -> Study:

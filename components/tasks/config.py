@@ -1,13 +1,41 @@
 """Which labelled tasks are made, and how large."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.config import Frozen
 
 Transformation = Literal["classification", "entailment", "similarity", "multiple_choice", "free_form"]
 """The four of GPT-1 (figure 1), and GPT-3's free-form answers, which are never fine-tuned on."""
+
+LabelMetric = Literal["accuracy", "matthews", "f1", "pearson", "spearman"]
+"""What GPT-1's tables measure by: share of right answers; Matthews' correlation (CoLA); F1 of one class (MRPC, QQP); correlation of
+scores (STS-B), Pearson's or Spearman's."""
+
+
+class Labelling(Frozen):
+    """What an item's label is, and what answers are measured by."""
+
+    transformation: Transformation
+    metric: LabelMetric
+    positive: str | None = None
+    """For ``f1``: the class that counts, as it stands in the data; there is none elsewhere."""
+    scale: list[int] | None = Field(default=None, min_length=2, max_length=2)
+    """For ``pearson`` and ``spearman``: lowest and highest score (STS-B: 0 and 5); elsewhere labels are classes, not numbers."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        scored = self.metric in ("pearson", "spearman")
+        if self.transformation in ("multiple_choice", "free_form") and self.metric != "accuracy":
+            raise ValueError(f"metric {self.metric} does not fit {self.transformation}; take accuracy")
+        if (self.metric == "f1") != (self.positive is not None):
+            raise ValueError("metric f1 needs positive, the class that counts, and no other metric has it")
+        if scored != (self.scale is not None):
+            raise ValueError("metrics pearson and spearman need scale, the lowest and the highest score, and no other metric has it")
+        if self.scale and self.scale[0] >= self.scale[1]:
+            raise ValueError(f"scale {self.scale} does not rise; name the lowest score first")
+        return self
 
 
 class DerivedConfig(Frozen):
@@ -46,10 +74,9 @@ class SyntheticConfig(Frozen):
     max_word_chars: int = Field(ge=6)
 
 
-class OwnTaskConfig(Frozen):
+class OwnTaskConfig(Labelling):
     """A CSV, TSV or JSONL file of the user's as a task."""
 
-    transformation: Transformation
     columns: dict[str, str | list[str]]
     """Field of the item -> name of the column (for ``choices``: a list of names). Fields: ``text``, ``label``
     (classification); ``premise``, ``hypothesis``, ``label`` (entailment); ``first``, ``second``, ``label`` (similarity);

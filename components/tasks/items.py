@@ -9,18 +9,20 @@ from typing import Any
 
 from components.artifacts import atomic_folder, read_manifest, sha256_file, write_manifest, write_text
 from components.errors import InputError
-from components.tasks.config import Transformation
+from components.tasks.config import LabelMetric, Transformation
 from components.tasks.text import cut
 
 KIND = "tasks"
+Label = int | float
+"""Number of a class, an index into the task's labels; or a score, counted from the lowest of the task's scale."""
 
 
 @dataclass(frozen=True)
 class Classification:
-    """One text and its class, an index into the task's labels."""
+    """One text and its class."""
 
     text: str
-    label: int
+    label: Label
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Entailment:
 
     premise: str
     hypothesis: str
-    label: int
+    label: Label
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Similarity:
 
     first: str
     second: str
-    label: int
+    label: Label
 
 
 @dataclass(frozen=True)
@@ -87,24 +89,45 @@ class Sourced:
 
 @dataclass(frozen=True)
 class LabelledTask:
-    """A task as it is used. ``labels`` names the classes; empty for multiple choice and free form."""
+    """A task as it is used. ``labels`` names the classes, or the whole numbers of a scale; empty for multiple choice and free form."""
 
     name: str
     transformation: Transformation
     labels: tuple[str, ...]
     train: list[Item]
     test: list[Item]
+    metric: LabelMetric = "accuracy"
+    positive: str | None = None
+    """The class that F1 is of."""
+
+    @property
+    def is_scored(self) -> bool:
+        """Labels are scores and not classes."""
+        return self.metric in ("pearson", "spearman")
+
+    @property
+    def has_classes(self) -> bool:
+        """Labels are classes: neither scores nor numbers of an answer."""
+        return bool(self.labels) and not self.is_scored
 
 
 @dataclass(frozen=True)
 class DraftTask:
-    """A task as it is made: items that still know their documents."""
+    """A task as it is made: items that still know their documents, or the places of their rows."""
 
     name: str
     transformation: Transformation
     labels: tuple[str, ...]
     train: list[Sourced]
     test: list[Sourced]
+    metric: LabelMetric = "accuracy"
+    positive: str | None = None
+
+    @property
+    def task(self) -> LabelledTask:
+        """As it is used."""
+        train, test = ([row.item for row in rows] for rows in (self.train, self.test))
+        return LabelledTask(self.name, self.transformation, self.labels, train, test, self.metric, self.positive)
 
 
 def save_tasks(path: Path, drafts: list[DraftTask]) -> None:
@@ -118,6 +141,8 @@ def save_tasks(path: Path, drafts: list[DraftTask]) -> None:
             facts[draft.name] = {
                 "transformation": draft.transformation,
                 "labels": list(draft.labels),
+                "metric": draft.metric,
+                "positive": draft.positive,
                 "train_items": len(draft.train),
                 "test_items": len(draft.test),
                 "sha256": sha256_file(file),
@@ -152,7 +177,8 @@ class TaskSet:
         for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
             row = json.loads(line)
             split[row["split"]].append(_item(ITEM_TYPES[fact["transformation"]], row))
-        return LabelledTask(name, fact["transformation"], tuple(fact["labels"]), split["train"], split["test"])
+        transformation, labels, metric, positive = (fact[key] for key in ("transformation", "labels", "metric", "positive"))
+        return LabelledTask(name, transformation, tuple(labels), split["train"], split["test"], metric, positive)
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = read_manifest(self.path, KIND)["tasks"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from components.finetuning.batches import collate
-from components.finetuning.heads import Batch, ExtractHead, TaskModel, label_loss, language_model_loss
+from components.finetuning.heads import Batch, ExtractHead, TaskModel, label_loss, language_model_loss, soft_labels
 from components.finetuning.transforms import Encoded
 from components.tasks.config import Transformation
 from components.transformer.config import TransformerConfig
@@ -126,6 +126,28 @@ def test_gradient_of_the_whole_is_the_sum_of_the_gradients(
     assert any(gradient.abs().max() > 1e-4 for gradient in of_labels) and any(gradient.abs().max() > 1e-4 for gradient in of_text)
     for both, labels, text in zip(of_both, of_labels, of_text, strict=True):
         assert torch.allclose(both, labels + 0.5 * text, rtol=1e-5, atol=1e-7)
+
+
+def test_a_score_is_shared_between_the_whole_numbers_beside_it() -> None:
+    scores = torch.tensor([0.0, 2.3, 3.75, 5.0])
+    shares = soft_labels(scores, 6)
+    expected = [[1, 0, 0, 0, 0, 0], [0, 0, 0.7, 0.3, 0, 0], [0, 0, 0, 0.25, 0.75, 0], [0, 0, 0, 0, 0, 1]]
+    assert torch.allclose(shares, torch.tensor(expected), atol=1e-6)
+    assert torch.allclose(shares @ torch.arange(6.0), scores, atol=1e-6)  # the score is the expected class
+
+
+def test_the_loss_of_a_score_is_the_cross_entropy_of_its_shares() -> None:
+    logits_BC = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    nats = -torch.log_softmax(logits_BC, dim=1)
+    by_hand = (0.7 * nats[0, 2] + 0.3 * nats[0, 3] + nats[1, 5] + 0.5 * nats[2, 0] + 0.5 * nats[2, 1]) / 3
+    assert label_loss(logits_BC, torch.tensor([2.3, 5.0, 0.5])).item() == pytest.approx(by_hand.item(), rel=1e-6)
+    whole = [2, 5, 0]
+    assert label_loss(logits_BC, torch.tensor(whole).float()).item() == pytest.approx(label_loss(logits_BC, torch.tensor(whole)).item())
+
+
+def test_scores_stay_scores_in_a_batch() -> None:
+    batch = collate([Encoded((pair([1], [2]),), 1.0), Encoded((pair([1], [2]),), 2.0)])
+    assert batch.labels.is_floating_point() and not collate([Encoded((pair([1], [2]),), 1)]).labels.is_floating_point()
 
 
 def test_batch_moves_as_a_whole() -> None:

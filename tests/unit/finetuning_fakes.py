@@ -22,7 +22,8 @@ def finetuning_config(**overrides: Any) -> FinetuningConfig:
         "aux_lm_weight": 0.5,
         "train_items": 1000,
         "validation_share": 0.0,
-        "validation_seed": 0,
+        "data_seed": 0,
         "confidence": 0.95,
+        "bootstrap_samples": 200,
     }
     return FinetuningConfig.model_validate(values | overrides)

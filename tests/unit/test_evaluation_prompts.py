@@ -100,6 +100,12 @@ def test_candidates_and_the_right_one() -> None:
     assert (question.answers, question.right) == ((" False", " True"), 1)
 
 
+def test_a_score_is_asked_for_as_the_nearest_whole_number() -> None:
+    pair = Similarity("P", "H", 3.75)
+    question = ask(task_of("sts", tuple("012345"), pair), pair)
+    assert question.answers[question.right] == " 4"
+
+
 def sums(numbers: list[int]) -> list[Question]:
     task = LabelledTask("sums", "free_form", (), [], [])
     return [ask(task, FreeForm(f"\n\nQ: {number} plus 1?\n\nA:", f" {number + 1}")) for number in numbers]

@@ -10,8 +10,8 @@ from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.rows import Place, pose
 from components.evaluation.task_data import labelled_task, load_task
-from components.evaluation.task_file import TaskFile
-from components.tasks.items import Classification
+from components.evaluation.task_file import Files, TaskFile
+from components.tasks.items import Classification, Entailment, Item, MultipleChoice, Similarity
 from flows import params
 from flows.evaluate import main, read_task_file
 from flows.schema import check
@@ -43,6 +43,8 @@ def test_shipped_files_are_right_and_named_after_their_task(path: Path) -> None:
 
 def test_the_twelve_of_gpt1_have_their_transformations_and_metrics() -> None:
     found = {path.stem: read_task_file(path).finetuning for path in SHIPPED if path.parent.name == "gpt1"}
+    assert {name: part.positive for name, part in found.items() if part and part.positive} == {"mrpc": "1", "qqp": "1"}
+    assert {name: part.scale for name, part in found.items() if part and part.scale} == {"sts_b": [0, 5]}
     kinds = {name: (part.transformation, part.metric) for name, part in found.items() if part}
     assert len(kinds) == len(found) == 13  # MNLI has two test sets
     assert kinds["cola"] == ("classification", "matthews")
@@ -156,17 +158,146 @@ def test_duplicates_and_test_items_of_the_train_split_are_counted(tmp_path: Path
     assert again.test == loaded.test[:2]
 
 
+def of(transformation: str, metric: str = "accuracy", **more: Any) -> dict[str, Any]:
+    fields = {"classification": {"text": "text"}, "multiple_choice": {"context": "text", "choices": "[a, b]"}}[transformation]
+    return {"transformation": transformation, "fields": {**fields, "label": "stars"}, "metric": metric, **more}
+
+
+def read(folder: Path, finetuning: dict[str, Any] | None, train: list[dict[str, Any]], test: list[dict[str, Any]], **changes: Any) -> Any:
+    write(folder, "train.jsonl", train)
+    write(folder, "test.jsonl", test)
+    return labelled_task(task(finetuning=finetuning, **changes), folder, seed=0)
+
+
 def test_rows_to_fine_tune_on(tmp_path: Path) -> None:
-    write(tmp_path, "train.jsonl", [{"text": "a", "stars": 1}, {"text": "b", "stars": 0}])
-    write(tmp_path, "test.jsonl", [{"text": "c", "stars": 1}])
-    part = {"transformation": "classification", "fields": {"text": "text", "label": "stars"}, "metric": "accuracy"}
-    made = labelled_task(task(finetuning=part), tmp_path)
-    assert (made.labels, made.train, made.test) == (("0", "1"), [Classification("a", 1), Classification("b", 0)], [Classification("c", 1)])
-    write(tmp_path, "test.jsonl", [{"text": "c", "stars": 7}])
-    with pytest.raises(InputError, match=r"test.jsonl: line 1: label 7 of task own stands in no train row"):
-        labelled_task(task(finetuning=part), tmp_path)
-    with pytest.raises(InputError, match="says nothing of fine-tuning"):
-        labelled_task(task(), tmp_path)
+    rows = [{"text": letter, "stars": number % 2} for number, letter in enumerate("abcdefgh")]
+    made = read(tmp_path, of("classification", "f1", positive="1"), rows, [{"text": " z ", "stars": 1}]).draft
+    assert (made.task.labels, made.task.metric, made.task.positive, made.task.test) == (("0", "1"), "f1", "1", [Classification("z", 1)])
+    assert made.test[0].documents == (f"{tmp_path / 'test.jsonl'}: line 1",)
+    assert {(item.text, item.label) for item in made.task.train} == {(row["text"], row["stars"]) for row in rows}
+    assert made.task.train != sorted(made.task.train, key=lambda item: item.text)  # files come sorted
+    again = read(tmp_path, of("classification", "f1", positive="1"), rows[::-1], [{"text": " z ", "stars": 1}]).draft
+    assert again.task.train == made.task.train
+
+
+def test_scores_are_counted_from_the_lowest_of_the_scale(tmp_path: Path) -> None:
+    rows = [{"text": "a", "stars": 1.25}, {"text": "b", "stars": 5}, {"text": "c", "stars": "1"}]
+    made = read(tmp_path, of("classification", "pearson", scale=[1, 5]), rows, rows[:1]).draft.task
+    assert made.labels == ("1", "2", "3", "4", "5") and made.is_scored and not made.has_classes
+    assert {item.text: item.label for item in made.train} == {"a": 0.25, "b": 4.0, "c": 0.0}
+    assert all(isinstance(item.label, float) for item in made.train)
+
+
+def test_rows_that_are_no_items_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [{"text": letter, "stars": stars} for letter, stars in (("a", 0), ("b", -1), ("c", 1), ("d", -1))]
+    found = read(tmp_path, of("classification"), rows, rows[:2], keep="stars != -1")
+    assert [len(found.draft.train), len(found.draft.test), found.left_out] == [2, 1, {"train": 2, "test": 1}]
+    loaded = load_task(task(keep="stars != -1"), tmp_path, PROTOCOL)
+    assert (len(loaded.test), loaded.left_out) == (1, 1)
+    with pytest.raises(InputError, match="task own has no test items"):
+        read(tmp_path, of("classification"), rows, rows[1:2], keep="stars != -1")
+
+
+GOOD = [{"text": "a", "stars": 0, "a": "x", "b": "y"}, {"text": "b", "stars": 1, "a": "x", "b": "y"}]
+BAD_LABELS = [
+    (of("classification"), {"stars": 7}, "label of task own holds '7', which no training row does; take it out or add some"),
+    (of("classification"), {"stars": None}, "label of task own holds no text"),
+    (of("classification"), {"text": " "}, "text of task own holds no text; fill it in or take the row out"),
+    (of("classification"), {"text": "\ud800"}, "text of task own holds half a character"),
+    (of("multiple_choice"), {"stars": 2}, "label of task own holds '2'; it must be the number of the right choice, 0 to 1"),
+    (of("multiple_choice"), {"stars": -1}, "label of task own holds '-1'; it must be the number of the right choice, 0 to 1"),
+    (of("multiple_choice"), {"a": ""}, "choices of task own holds no text"),
+    (of("classification", "pearson", scale=[0, 5]), {"stars": 5.5}, "label of task own holds '5.5'; it must be a number from 0 to 5"),
+    (of("classification", "pearson", scale=[0, 5]), {"stars": "nan"}, "label of task own holds 'nan'; it must be a number from 0 to 5"),
+    (of("classification", "spearman", scale=[0, 5]), {"stars": "good"}, "label of task own holds 'good'; it must be a number from 0 to 5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("finetuning", "changes", "message"), BAD_LABELS)
+def test_a_bad_label_is_named_by_its_row(tmp_path: Path, finetuning: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, finetuning, GOOD, [*GOOD, {**GOOD[0], **changes}])
+    assert str(caught.value).startswith(f"{tmp_path / 'test.jsonl'}: line 3: {message}") and "\n" not in str(caught.value)
+
+
+def test_what_no_row_can_mend_is_named_too(tmp_path: Path) -> None:
+    for finetuning, train, message in (
+        (None, GOOD, "task own says nothing of fine-tuning; add finetuning"),
+        (of("classification", fields={"text": "text"}), GOOD, "finetuning.fields must name label, text for classification"),
+        (of("classification"), GOOD[:1], "task own: label of task own holds one class only, '0'"),
+        (of("classification", "f1", positive="yes"), GOOD, "task own: positive is 'yes', which is no class; choose one of 0, 1"),
+        (of("classification"), [{"text": "a"}], r"train.jsonl: line 1: label of task own names a column that is not there; it has text"),
+        (of("multiple_choice", fields={"context": "text", "choices": "a", "label": "stars"}), GOOD, "must be a list of texts, got 'x'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(tmp_path, finetuning, train, GOOD[:1])
+    with pytest.raises(InputError, match="task own has no train split"):
+        read(tmp_path, of("classification"), GOOD, GOOD, files={"test": "test.jsonl"})
+
+
+BAD_METRICS = [
+    (of("multiple_choice", "f1", positive="1"), "finetuning: metric f1 does not fit multiple_choice; take accuracy"),
+    (of("classification", "f1"), "finetuning: metric f1 needs positive"),
+    (of("classification", positive="1"), "finetuning: metric f1 needs positive, the class that counts, and no other metric has it"),
+    (of("classification", "pearson"), "finetuning: metrics pearson and spearman need scale"),
+    (of("classification", scale=[0, 5]), "finetuning: metrics pearson and spearman need scale"),
+    (of("classification", "pearson", scale=[5, 0]), r"finetuning: scale \[5, 0\] does not rise"),
+    (of("classification", "mse"), "finetuning.metric: Input should be"),
+]
+
+
+@pytest.mark.parametrize(("finetuning", "message"), BAD_METRICS)
+def test_a_metric_that_does_not_fit_is_one_line(tmp_path: Path, finetuning: dict[str, Any], message: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({**CHOICE, "finetuning": finetuning}), encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        read_task_file(path)
+    assert "\n" not in str(caught.value)
+
+
+PAIR = {"sentence1": "A.", "sentence2": "B."}
+GPT1_ITEMS: list[tuple[str, dict[str, Any], Item]] = [
+    ("cola", {"sentence": "Ate he.", "label": 0}, Classification("Ate he.", 0)),
+    ("sst2", {"sentence": "fine ", "label": 1}, Classification("fine", 1)),
+    ("mnli_matched", {"premise": "A.", "hypothesis": "B.", "label": 1}, Entailment("A.", "B.", 1)),
+    ("mnli_mismatched", {"premise": "A.", "hypothesis": "B.", "label": 0}, Entailment("A.", "B.", 0)),
+    ("snli", {"premise": "A.", "hypothesis": "B.", "label": 1}, Entailment("A.", "B.", 1)),
+    ("qnli", {"question": "A?", "sentence": "B.", "label": 1}, Entailment("A?", "B.", 1)),
+    ("rte", {**PAIR, "label": 1}, Entailment("A.", "B.", 1)),
+    ("scitail", {**PAIR, "gold_label": "neutral"}, Entailment("A.", "B.", 1)),
+    ("mrpc", {**PAIR, "label": 1}, Similarity("A.", "B.", 1)),
+    ("qqp", {"question1": "A?", "question2": "B?", "label": 0}, Similarity("A?", "B?", 0)),
+    ("sts_b", {**PAIR, "label": 3.75}, Similarity("A.", "B.", 3.75)),
+    ("race", {"article": "A.", "question": "Q?", "options": ["w", "x", "y", "z"], "answer": "C"},
+     MultipleChoice("A. Q?", ("w", "x", "y", "z"), 2)),
+    ("story_cloze", {**{f"InputSentence{i}": f"{i}." for i in range(1, 5)}, "RandomFifthSentenceQuiz1": "a",
+      "RandomFifthSentenceQuiz2": "b", "AnswerRightEnding": "2"}, MultipleChoice("1. 2. 3. 4.", ("a", "b"), 1)),
+]  # fmt: skip
+
+
+def test_all_of_gpt1_are_tried() -> None:
+    assert {name for name, _, _ in GPT1_ITEMS} == {path.stem for path in SHIPPED if path.parent.name == "gpt1"}
+
+
+@pytest.mark.parametrize(("name", "row", "item"), GPT1_ITEMS, ids=[name for name, _, _ in GPT1_ITEMS])
+def test_a_row_of_gpt1_s_data_as_an_item(tmp_path: Path, name: str, row: dict[str, Any], item: Item) -> None:
+    shipped = read_task_file(Path(f"tasks/gpt1/{name}.yaml"))
+    field = next(key for key in ("label", "gold_label", "answer", "AnswerRightEnding") if key in row)
+    others = {"label": (0, 1), "gold_label": ("entailment", "neutral"), "answer": ("A", "B"), "AnswerRightEnding": ("1", "2")}[field]
+    write(tmp_path, "train.jsonl", [{**row, field: other} for other in others])
+    write(tmp_path, "test.jsonl", [row])
+    local = shipped.model_copy(update={"hub": None, "files": Files(train="train.jsonl", test="test.jsonl")})
+    assert labelled_task(local, tmp_path, seed=0).draft.task.test == [item]
+
+
+def test_snli_is_without_the_pairs_that_have_no_label(tmp_path: Path) -> None:
+    rows = [{"premise": "A.", "hypothesis": f"{label}.", "label": label} for label in (-1, 0, 1, 2)]
+    write(tmp_path, "all.jsonl", rows)
+    local = read_task_file(Path("tasks/gpt1/snli.yaml")).model_copy(
+        update={"hub": None, "files": Files(train="all.jsonl", test="all.jsonl")}
+    )
+    assert labelled_task(local, tmp_path, seed=0).left_out == {"train": 1, "test": 1}
+    assert len(load_task(local, tmp_path, PROTOCOL).test) == 3
 
 
 def test_the_command_ends_with_one_line_on_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,6 +56,13 @@ def test_an_answer_that_was_never_right_in_training_is_no_unseen_label() -> None
     check_task(task([CHOICE], [replace(CHOICE, label=0)], "multiple_choice"))
 
 
+def test_a_score_that_training_never_shows_is_no_unseen_label() -> None:
+    scores = LabelledTask("mine", "similarity", tuple("012345"), [Similarity("a", "b", 1.5)], [Similarity("c", "d", 2.25)], "pearson")
+    check_task(scores)
+    with pytest.raises(InputError, match=r"task mine, test item 0: label 5.5 is out of range; it must be 0 to 5"):
+        check_task(replace(scores, test=[Similarity("c", "d", 5.5)]))
+
+
 def test_items_are_one_when_their_texts_are() -> None:
     assert content(Classification("a", 0)) == content(Classification("a", 1))
     assert content(Entailment("a", "b", 0)) != content(Entailment("b", "a", 0))
@@ -94,7 +101,7 @@ def test_the_share_is_put_aside_and_nothing_is_lost(n: int, share: float, seed: 
     aside = round(share * n)
     if aside == n:
         return
-    train, validation = split_validation(items, finetuning_config(validation_share=share, validation_seed=seed))
+    train, validation = split_validation(items, finetuning_config(validation_share=share, data_seed=seed))
     assert len(validation) == aside
     assert sorted([*train, *validation], key=items.index) == items
     assert train == [item for item in items if item in train] and validation == [item for item in items if item in validation]
@@ -107,7 +114,7 @@ def test_neither_order_nor_labels_decide_who_is_put_aside_but_the_seed_does() ->
         return {content(item) for item in split_validation(items, config.model_copy(update=overrides))[1]}
 
     assert aside(items) == aside(items[::-1]) == aside([replace(item, label=0) for item in items])  # type: ignore[call-arg]
-    assert aside(items) != aside(items, validation_seed=1)
+    assert aside(items) != aside(items, data_seed=1)
 
 
 def test_repeats_of_an_item_lie_on_one_side() -> None:

@@ -172,6 +172,25 @@ def test_a_diverged_run_is_reported_and_not_averaged(tmp_path: Path) -> None:
     assert "(1 diverged)" in build_page(results)
 
 
+def test_a_diverged_cell_of_fine_tuning_is_counted_in_a_study_and_named_elsewhere(tmp_path: Path) -> None:
+    places = write_example(tmp_path)
+    change(places.metrics / "studies/aux_lm_weight/half-1.json", diverged=True, score=None)
+    arms = gather_example(places).studies["aux_lm_weight"].summary["arms"]
+    assert arms["half"]["diverged"] == 1 and arms["half"]["mean"] is None
+    change(places.metrics / "finetune/library-scratch.json", diverged=True, score=None, low=None, high=None)
+    with pytest.raises(InputError, match=r"library-scratch.json: the run diverged, there is no score to report; lower finetuning"):
+        gather_example(places)
+
+
+def test_tasks_of_several_metrics_are_told_apart(tmp_path: Path, results: Results) -> None:
+    places = write_example(tmp_path)
+    for init in ("pretrained", "scratch"):
+        change(places.metrics / f"finetune/see_also-{init}.json", metric="pearson", score=-0.1, low=-0.3, high=0.1)
+    figure = draw_figures(gather_example(places))["finetune"].standalone()
+    assert "see also (pearson)" in figure and "library (accuracy)" in figure and "accuracy, pearson" in figure
+    assert "(accuracy)" not in draw_figures(results)["finetune"].standalone()
+
+
 def test_poor_results_are_said_plainly(results: Results) -> None:
     bits = results.evaluation.bits_per_byte.model_copy(update={"target": 3.0})
     score = results.forecast_score.model_copy(update={"inside": False, "actual_loss_nats": 9.0})

@@ -13,13 +13,21 @@ from components.tasks.own import own_task
 SST2 = Path("../shared/data/finetune/sst-2")
 
 
-def make(path: Path, columns: dict[str, Any] | None = None, transformation: str = "classification", test: str | float = 0.25) -> DraftTask:
+def make(
+    path: Path,
+    columns: dict[str, Any] | None = None,
+    transformation: str = "classification",
+    test: str | float = 0.25,
+    **more: Any,
+) -> DraftTask:
     values = {
         "transformation": transformation,
+        "metric": "accuracy",
         "columns": columns or {"text": "review", "label": "stars"},
         "train": str(path),
         "test": test,
         "max_chars": 40,
+        **more,
     }
     return own_task("mine", OwnTaskConfig.model_validate(values), seed=0)
 
@@ -68,6 +76,17 @@ def test_free_form(tmp_path: Path) -> None:
     rows = "".join(f'{{"q": "{i}?", "a": "{i}"}}\n' for i in range(10))
     draft = make(write(tmp_path / "a.jsonl", rows), {"context": "q", "completion": "a"}, "free_form")
     assert FreeForm("3?", "3") in [row.item for row in draft.train + draft.test]
+
+
+def test_scores_and_the_class_that_counts(tmp_path: Path) -> None:
+    rows = "".join(f"Text {i},{i / 2}\n" for i in range(11))
+    draft = make(write(tmp_path / "a.csv", f"review,stars\n{rows}"), metric="spearman", scale=[0, 5])
+    assert draft.labels == ("0", "1", "2", "3", "4", "5") and draft.task.is_scored
+    assert {row.item for row in draft.train + draft.test} == {Classification(f"Text {i}", i / 2) for i in range(11)}
+    draft = make(write(tmp_path / "b.csv", "review,stars\n" + "".join(f"Text {i},{i % 2}\n" for i in range(20))), metric="f1", positive="1")
+    assert (draft.task.metric, draft.task.positive, draft.task.labels) == ("f1", "1", ("0", "1"))
+    with pytest.raises(InputError, match=r"a\.csv: line 12: column 'stars' holds '5.0'; it must be a number from 0 to 4"):
+        make(tmp_path / "a.csv", metric="spearman", scale=[0, 4])
 
 
 GOOD = "review,stars\nFine,1\n"
