@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from components.config import Frozen
 
@@ -69,6 +69,8 @@ class ProtocolConfig(Frozen):
     """Resamplings of the items, for intervals that have no exact form, and for paired tests."""
     calibration_bins: int = Field(ge=1)
     """Of equal width, for the expected calibration error (Guo 2017, section 2)."""
+    in_context_shots: list[PositiveInt] = Field(min_length=1)
+    """Numbers K of demonstrations that ``python -m flows.in_context`` compares with none and with shuffled ones."""
     contamination_min_words: int = Field(ge=1)
     """Least N of the overlap (GPT-3 appendix C: 8)."""
     contamination_max_words: int = Field(ge=1)

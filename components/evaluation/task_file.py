@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from components.config import Frozen
 from components.evaluation.config import Normalization
+from components.evaluation.generated import Generated
 from components.tasks.config import Transformation
 
 Kind = Literal["multiple_choice", "completion", "answer", "text"]
@@ -44,6 +45,7 @@ class Hub(Frozen):
     """A data set of the Hugging Face Hub."""
 
     path: str
+    """Its name there; or a folder, from that of the task file: one of data files, or what ``save_to_disk`` wrote."""
     name: str | None = None
     revision: str | None = None
     test: str
@@ -68,6 +70,7 @@ class TaskFile(Frozen):
     """Paper and section of the format, or where else it comes from."""
     files: Files | None = None
     hub: Hub | None = None
+    generated: Generated | None = None
     kind: Kind
     context: str = ""
     """Template of what stands before the answer; ``choice`` is the candidate."""
@@ -81,6 +84,8 @@ class TaskFile(Frozen):
     """Expression: list of accepted answers; the first one demonstrates."""
     description: str = ""
     """What stands before the first demonstration."""
+    shown: str | None = None
+    """Expression: rows to demonstrate this one item with, where an item brings its own; the last K of them are shown, in their order."""
     separator: str = "\n\n"
     """Between description, demonstrations and question (GPT-3 section 2.4: one or two newlines, as the task needs)."""
     answer_context: str = ""
@@ -101,8 +106,8 @@ class TaskFile(Frozen):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if (self.files is None) == (self.hub is None):
-            raise ValueError("name either files or hub")
+        if sum(data is not None for data in (self.files, self.hub, self.generated)) != 1:
+            raise ValueError("name one of files, hub and generated")
         needed = {
             "multiple_choice": ("choices", "label", "normalization"),
             "completion": ("answers",),

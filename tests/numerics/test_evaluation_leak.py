@@ -65,7 +65,7 @@ def train_on(folder: Path, rows: list[dict[str, Any]], tokenizer: BytePairTokeni
     splits = {"train": write_stream(folder / "tokens" / "train", stream, 100_000)}
     write_manifest(folder / "tokens", "token_shards", vocab_size=tokenizer.vocab_size, splits=splits)
     model = small_gpt(tokenizer.vocab_size, context_length=40)
-    save_trained(folder / "checkpoint", model, [torch.tensor(tokens) for tokens in ids], steps=300)
+    save_trained(folder / "checkpoint", model, [torch.tensor(tokens) for tokens in ids], steps=400)
 
 
 @pytest.fixture(scope="module")

@@ -128,7 +128,7 @@ BAD_FILES = [
     ({"normalization": None}, "a task of kind multiple_choice needs normalization"),
     ({"metric": "bleu"}, "metric bleu does not fit kind multiple_choice"),
     ({"metric": "f1"}, "metric f1 needs positive"),
-    ({"files": None}, "name either files or hub"),
+    ({"files": None}, "name one of files, hub and generated"),
     ({"shots": -1}, "shots: Input should be greater than or equal to 0"),
     ({"colour": 1}, "colour is not a known parameter"),
 ]
@@ -179,3 +179,58 @@ def test_the_command_ends_with_one_line_on_bad_input(tmp_path: Path, capsys: pyt
 
 def test_params_describe_is_used_for_both_files() -> None:
     assert params.describe({"type": "missing", "loc": ("a", 1), "msg": "", "input": None}) == "a.1 is missing; add it"  # type: ignore[typeddict-item]
+
+
+@pytest.fixture
+def hub_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskFile:
+    """One whose data set is a folder beside the task file; nothing reaches the network or the user's cache."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return task(files=None, hub={"path": "set", "test": "validation", "train": "train"})
+
+
+SPLITS = {"validation": [{"text": "fine", "stars": 1}, {"text": "poor", "stars": 0}], "train": [{"text": "good", "stars": 1}]}
+
+
+def assert_it_is_read(made: TaskFile, folder: Path) -> None:
+    loaded = load_task(made, folder, PROTOCOL)
+    assert sorted(posed.contexts[0] for posed in loaded.test) == ["fine\nfeeling:", "poor\nfeeling:"]
+    assert [posed.where for posed in loaded.train] == ["set train: row 1"]
+
+
+def test_a_folder_of_data_files_stands_for_the_hub(hub_task: TaskFile, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for split, rows in SPLITS.items():
+        write(tmp_path / "set", f"{split}.jsonl", rows)
+    assert_it_is_read(hub_task, tmp_path)
+
+
+def test_what_save_to_disk_wrote_stands_for_the_hub(hub_task: TaskFile, tmp_path: Path) -> None:
+    import datasets
+
+    splits = datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split, rows in SPLITS.items()})
+    splits.save_to_disk(str(tmp_path / "set"))
+    assert_it_is_read(hub_task, tmp_path)
+    with pytest.raises(InputError, match=r"set \(name None, split test\) cannot be read: it has the splits validation, train; mend hub"):
+        load_task(task(files=None, hub={"path": "set", "test": "test"}), tmp_path, PROTOCOL)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    import datasets
+    import huggingface_hub
+
+    nobody = "http://127.0.0.1:9"  # the port of discard, where nothing answers
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", nobody)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", nobody)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between its attempts
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({**CHOICE, "files": None, "hub": {"path": "nobody/nothing", "test": "test"}}), encoding="utf-8")
+    with pytest.raises(InputError, match="task own: the Hugging Face Hub cannot be reached for nobody/nothing") as caught:
+        load_task(read_task_file(path), tmp_path, PROTOCOL)
+    assert "\n" not in str(caught.value) and "save_to_disk" in str(caught.value)
+    assert (capsys.readouterr(), caplog.text) == (("", ""), "")
