@@ -15,19 +15,22 @@ def hub_rows(task: str, hub: Hub, split: str, folder: Path) -> Iterable[dict[str
     Raises:
         InputError: one line: no network, no such data set, configuration or split; damage.
     """
+    import huggingface_hub.utils  # noqa: F401  # sets its own level when it is first imported
+
     local = folder / hub.path
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of each of its six attempts
     try:
         if (local / "dataset_dict.json").exists():
             return _saved_rows(local, split)
         return _loaded(str(local) if local.is_dir() else hub.path, hub, split)
-    except ConnectionError as error:
+    except ConnectionError:
         raise InputError(
-            f"task {task}: the Hugging Face Hub cannot be reached for {hub.path} ({_words(error)}); run again with a network, "
+            f"task {task}: the Hugging Face Hub cannot be reached for {hub.path}; run again with a network, "
             "or name a folder in hub.path: one of data files, or one that save_to_disk wrote"
         ) from None
     except Exception as error:  # the library lets through those of its parsers and of every protocol
-        raise InputError(f"task {task}: {hub.path} (name {hub.name}, split {split}) cannot be read: {_words(error)}; mend hub") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"task {task}: {hub.path} (name {hub.name}, split {split}) cannot be read: {reason}; mend hub") from None
 
 
 def _loaded(path: str, hub: Hub, split: str) -> Iterable[dict[str, Any]]:
@@ -46,7 +49,3 @@ def _saved_rows(folder: Path, split: str) -> Iterable[dict[str, Any]]:
         raise ValueError(f"it has the splits {', '.join(splits)}")
     rows: Iterable[dict[str, Any]] = splits[split]
     return rows
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -41,8 +41,8 @@ def summary(task: TaskFile, outcomes: Sequence[Outcome], config: ProtocolConfig)
         "tokens_cut": sum(one.cut_tokens for one in outcomes),
     }
     if task.kind == "multiple_choice":
-        confidences = [max(one.probabilities) for one in outcomes]
-        facts["calibration"] = reliability(confidences, [one.value == 1 for one in outcomes], config.calibration_bins)
+        chosen = [max(one.probabilities) for one in outcomes]
+        facts["calibration"] = reliability(chosen, [one.value == 1 for one in outcomes], config.calibration_bins, config.confidence)
     if task.kind == "completion":
         facts["perplexity"] = math.exp(-float(np.mean([one.log_likelihood for one in outcomes])))
     return facts

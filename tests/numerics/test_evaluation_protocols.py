@@ -279,11 +279,11 @@ def test_calibration_is_the_library_s() -> None:
     draw = np.random.default_rng(0)
     sure = draw.uniform(0.5, 1, 300)
     right = draw.random(300) < sure * 0.8
-    made = reliability(sure.tolist(), right.tolist(), 10)
+    made = reliability(sure.tolist(), right.tolist(), 10, 0.95)
     library = binary_calibration_error(torch.tensor(sure), torch.tensor(right.astype(int)), n_bins=10)
     assert made["expected_calibration_error"] == pytest.approx(float(library), abs=1e-6)
     assert sum(row["items"] for row in made["bins"]) == 300
-    assert reliability([1.0, 1.0], [True, True], 10)["expected_calibration_error"] == 0
+    assert reliability([1.0, 1.0], [True, True], 10, 0.95)["expected_calibration_error"] == 0
 
 
 def test_intervals_cover_and_tests_keep_their_level() -> None:

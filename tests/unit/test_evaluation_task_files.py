@@ -13,8 +13,9 @@ from components.evaluation.task_data import labelled_task, load_task
 from components.evaluation.task_file import TaskFile
 from components.tasks.items import Classification
 from flows import params
-from flows.evaluate import main, read_task_file
+from flows.evaluate import main
 from flows.schema import check
+from flows.task_files import read_task_file
 
 SHIPPED = sorted(Path("tasks").rglob("*.yaml"))
 PROTOCOL: ProtocolConfig = check().protocol
