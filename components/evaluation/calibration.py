@@ -28,7 +28,7 @@ def reliability(probabilities: Sequence[float], right: Sequence[bool], bins: int
     rows = []
     for place, mean, successful, count in zip(held.tolist(), sure.tolist(), successes.tolist(), items[held].tolist(), strict=True):
         low, high = clopper_pearson(int(successful), count, confidence)
-        ends = {"from": place / bins, "to": (place + 1) / bins}
+        ends = {"bin_low": place / bins, "bin_high": (place + 1) / bins}
         rows.append({**ends, "probability": mean, "share_right": successful / count, "low": low, "high": high, "items": count})
     error = (np.abs(successes / items[held] - sure) * items[held]).sum() / items.sum()
     return {"expected_calibration_error": float(error), "bins": rows}

@@ -40,6 +40,8 @@ class EvaluationConfig(Frozen):
     normalization: NormalizationConfig
     confidence: float = Field(gt=0, lt=1)
     """Of the Clopper-Pearson interval of each score."""
+    calibration_bins: int = Field(ge=1)
+    """Of equal width, for the expected calibration error (Guo 2017, section 2)."""
     xz_preset: int = Field(ge=0, le=9)
     """Of the LZMA baseline; 9 is what ``xz -9`` does, with up to 674 MiB of memory."""
     ngram_discount: float = Field(gt=0, lt=1)

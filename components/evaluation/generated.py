@@ -30,6 +30,8 @@ class SymbolEpisodes(Frozen):
     """Of an episode."""
     labels: int = Field(ge=2)
     """Of an episode; a symbol has any of them, independently of the others."""
+    syllables: int = Field(ge=1)
+    """Of a symbol or label; there are 70 words of one syllable."""
     shown: int = Field(ge=1)
     """Demonstrations of an episode, at least the largest K."""
 
@@ -58,7 +60,7 @@ def generate(config: SymbolEpisodes | InventedWords, split: str) -> Iterator[dic
 
 def _episode(config: SymbolEpisodes, number: int) -> dict[str, Any]:
     draw = random.Random(bits64(config.seed, "symbol episode", str(number)))
-    words = _words(draw, config.symbols + config.labels, 2)
+    words = _words(draw, config.symbols + config.labels, config.syllables)
     symbols, labels = words[: config.symbols], words[config.symbols :]
     rows = {symbol: {"symbol": symbol, "labels": labels, "label": draw.randrange(config.labels)} for symbol in symbols}
     order: list[str] = []

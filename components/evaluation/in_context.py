@@ -42,7 +42,7 @@ def measure(examiner: Examiner, task: TaskFile, items: Sequence[Posed], train: S
         if shots > 1:
             control = _examined(examiner, task, items, train, shots, shuffle_labels=True)
             row |= {"control": _score(task, control, config), "less_control": compare(task, control, outcomes, config)}
-        rows[str(shots)] = row | {"verdict": _verdict(row)}
+        rows[str(shots)] = row | {"verdict": verdict_of(row)}
     facts = {"metric": task.metric, "chance": chance(task, without), "items": len(items)}
     return {**facts, "verdict": rows[str(max(config.in_context_shots))]["verdict"], "shots": rows}
 
@@ -65,8 +65,8 @@ def _score(task: TaskFile, outcomes: Sequence[Outcome], config: ProtocolConfig) 
     return {"score": score(task, outcomes), "low": low, "high": high, "mean_shots_used": mean_shots_used(outcomes)}
 
 
-def _verdict(row: dict[str, Any]) -> str:
-    """Two tests must agree that examples help: against no examples, and against the same ones with their labels shuffled."""
+def verdict_of(row: dict[str, Any]) -> str:
+    """What the comparisons of one K say: to learn is to gain on no examples and on shuffled labels, both beyond chance."""
     if _differ(row["less_zero"]) and row["less_zero"]["difference"] < 0:
         return HURTS
     if not _differ(row["less_zero"]):

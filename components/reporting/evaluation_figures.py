@@ -47,7 +47,7 @@ def _bin(row: Mapping[str, Any], x_axis: Axis, y_axis: Axis) -> list[str]:
 
 
 def _bin_count(row: Mapping[str, Any], x_axis: Axis, most: int) -> list[str]:
-    left, right = x_axis.at(row["from"]), x_axis.at(row["to"])
+    left, right = x_axis.at(row["bin_low"]), x_axis.at(row["bin_high"])
     top = COUNT_BASE_PX - max(COUNT_MAX_PX * row["items"] / most, 1.0)
     return [
         svg.tag("rect", class_="fill blue faint", x=left + 1, y=top, width=right - left - 2, height=COUNT_BASE_PX - top),

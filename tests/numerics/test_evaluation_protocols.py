@@ -150,8 +150,14 @@ def test_nan_scores_are_refused(tokenizer: BytePairTokenizer, model: GPT) -> Non
     broken = GPT(model.config).eval()
     with torch.no_grad():
         broken.token_embedding.weight.fill_(math.nan)
-    with pytest.raises(InputError, match="NaN"):
-        Examiner(broken, tokenizer, PROTOCOL).examine(task(), posed(task(), CHOICES), [])
+    for made, rows in (
+        (task(), CHOICES),
+        (task(kind="completion", answers="[a]", metric="accuracy"), [{"q": "a", "a": "cat"}]),
+        (task(kind="answer", answers="[a]", beams=1, metric="exact_match"), [{"q": "a", "a": "cat"}]),
+        (task(kind="text", context="{{ t }}", metric="per_word"), [{"t": TEXT}]),
+    ):
+        with pytest.raises(InputError, match="the model gives NaN scores"):
+            Examiner(broken, tokenizer, PROTOCOL).examine(made, posed(made, rows), [])
 
 
 @torch.inference_mode()

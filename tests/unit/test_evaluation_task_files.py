@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import evaluate_real
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.rows import Place, pose
@@ -235,3 +236,42 @@ def test_a_hub_that_cannot_be_reached_is_one_line(
         load_task(read_task_file(path), tmp_path, PROTOCOL)
     assert "\n" not in str(caught.value) and "save_to_disk" in str(caught.value)
     assert (capsys.readouterr(), caplog.text) == (("", ""), "")
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if path.parent.name == "in_context"], ids=lambda path: path.stem)
+def test_tasks_of_in_context_learning_have_items_and_demonstrations(path: Path) -> None:
+    made = read_task_file(path)
+    loaded = load_task(made, path.parent, PROTOCOL)
+    assert len(loaded.test) >= 200 and (loaded.duplicates, loaded.in_train) == (0, 0)
+    assert max(PROTOCOL.in_context_shots) <= made.shots
+    if made.shown:
+        assert all(len(posed.shown) >= made.shots for posed in loaded.test)
+    if made.kind == "multiple_choice":
+        shares = [sum(posed.right == label for posed in loaded.test) / len(loaded.test) for label in range(len(loaded.test[0].contexts))]
+        assert all(abs(share - 1 / len(shares)) < 0.1 for share in shares)
+
+
+def test_own_demonstrations_are_rows_like_the_item() -> None:
+    made = task(shown="shown")
+    row = {"text": "fine", "stars": 1, "shown": [{"text": "poor", "stars": 0}]}
+    assert [one.demonstration for one in pose(made, Place("line 1", row)).shown] == ["poor\nfeeling: bad"]
+    with pytest.raises(InputError, match="line 1: shown of task own must be a list of rows, got 'poor'"):
+        pose(made, Place("line 1", {**row, "shown": "poor"}))
+    with pytest.raises(InputError, match="line 1: shown 1: label of task own is 5"):
+        pose(made, Place("line 1", {**row, "shown": [{"text": "poor", "stars": 5}]}))
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not (evaluate_real.DATA / evaluate_real.FOUNDRY).exists(), reason="no shared data beside the repository")
+def test_six_public_sets_are_read_by_the_shipped_tasks(tmp_path: Path) -> None:
+    paths = evaluate_real.write_task_files(tmp_path, evaluate_real.DATA, shots=0, items=20)
+    posed = {path.stem: load_task(read_task_file(path), tmp_path, PROTOCOL).test for path in paths}
+    assert {name: len(items) for name, items in posed.items()} == dict.fromkeys(
+        ["lambada", "piqa", "copa", "openbook_qa", "arc_easy", "hellaswag"], 20
+    )
+    assert {name: {len(item.contexts) for item in items} for name, items in posed.items()} == {
+        "lambada": {1}, "piqa": {2}, "copa": {2}, "openbook_qa": {4}, "arc_easy": {4}, "hellaswag": {4}
+    }  # fmt: skip
+    for name in ("piqa", "openbook_qa", "arc_easy"):
+        assert all(item.contexts[0].startswith("Question: ") and item.contexts[0].endswith("\nAnswer:") for item in posed[name])
+    assert all("[" not in text for item in posed["hellaswag"] for text in (*item.contexts, *item.continuations))
