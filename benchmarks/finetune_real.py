@@ -38,8 +38,8 @@ from components.studies.effect import summarize
 from components.tasks.items import LabelledTask
 from components.tokenization.byte_pair import BytePairTokenizer
 from flows import params, quiet
-from flows.evaluate import read_task_file
 from flows.stages.finetune_model import Sections
+from flows.task_files import read_task_file
 
 DATA = Path("../shared/data")
 SAMPLE_SEED = 0

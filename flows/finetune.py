@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from components.errors import InputError
 from components.evaluation.task_file import DataFile, TaskFile
 from flows import light_imports, params, quiet, stage
-from flows.evaluate import read_as
 from flows.stages.finetune_model import Sections, show, train
+from flows.task_files import read_as
 
 if TYPE_CHECKING:
     from components.finetuning.scores import Answers

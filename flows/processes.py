@@ -1,6 +1,6 @@
-"""Which of the processes of one training run this is. torchrun and srun say so in the environment; on one node Lightning starts them itself.
+"""Which of the processes of one training run this is.
 
-Only the first prints, tracks and writes.
+torchrun and srun say so in the environment; on one node Lightning starts them itself. Only the first prints, tracks and writes.
 """
 
 import os

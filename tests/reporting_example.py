@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.artifacts import write_json, write_manifest
+from components.evaluation.calibration import reliability
 from components.reporting.gather import Places, gather_results
 from components.reporting.results import Results
 from components.scaling.config import LadderConfig
@@ -276,4 +277,6 @@ def _write_scores(places: Places) -> None:
 
 
 def _shot(score: float, chance: float, used: float) -> dict[str, Any]:
-    return {**interval(score, 100), "chance": chance, "items": 100, "mean_shots_used": float(used)}
+    chosen = [(chance + (1 - chance) * number / 100, number < 100 * score) for number in range(100)]
+    calibration = reliability([sure for sure, _ in chosen], [right for _, right in chosen], 10, 0.95) if chance else None
+    return {**interval(score, 100), "chance": chance, "items": 100, "mean_shots_used": float(used), "calibration": calibration}

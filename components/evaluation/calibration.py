@@ -5,17 +5,30 @@ from typing import Any
 
 import numpy as np
 
+from components.evaluation.intervals import clopper_pearson
 
-def reliability(confidences: Sequence[float], right: Sequence[bool], bins: int) -> dict[str, Any]:
-    """Expected calibration error, and for each bin of confidence that holds items: mean confidence, share right, items.
 
-    Bins are (0, 1/n], (1/n, 2/n], ...; the error is the mean over items of |share right - mean confidence| of their bin.
+def reliability(probabilities: Sequence[float], right: Sequence[bool], bins: int, confidence: float) -> dict[str, Any]:
+    """Expected calibration error, and for each bin that holds items: where it lies, mean probability, share right, items.
+
+    Bins are (0, 1/n], (1/n, 2/n], ...; the error is the mean over items of |share right - mean probability| of their bin.
+
+    Args:
+        probabilities: that the model gives to the answer it chooses; by item.
+        right: whether that answer is right.
+        bins: n.
+        confidence: of the interval of each share (Clopper and Pearson).
     """
-    confidence, is_right = np.asarray(confidences, float), np.asarray(right, float)
-    number = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    probability, is_right = np.asarray(probabilities, float), np.asarray(right, float)
+    number = np.clip(np.ceil(probability * bins).astype(int) - 1, 0, bins - 1)
     items = np.bincount(number, minlength=bins)
     held = np.flatnonzero(items)
-    sure = np.bincount(number, confidence, bins)[held] / items[held]
-    share = np.bincount(number, is_right, bins)[held] / items[held]
-    rows = [{"confidence": float(a), "share_right": float(b), "items": int(n)} for a, b, n in zip(sure, share, items[held], strict=True)]
-    return {"expected_calibration_error": float((np.abs(share - sure) * items[held]).sum() / items.sum()), "bins": rows}
+    sure = np.bincount(number, probability, bins)[held] / items[held]
+    successes = np.bincount(number, is_right, bins)[held]
+    rows = []
+    for place, mean, successful, count in zip(held.tolist(), sure.tolist(), successes.tolist(), items[held].tolist(), strict=True):
+        low, high = clopper_pearson(int(successful), count, confidence)
+        ends = {"bin_low": place / bins, "bin_high": (place + 1) / bins}
+        rows.append({**ends, "probability": mean, "share_right": successful / count, "low": low, "high": high, "items": count})
+    error = (np.abs(successes / items[held] - sure) * items[held]).sum() / items.sum()
+    return {"expected_calibration_error": float(error), "bins": rows}

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from components.config import Frozen
 
@@ -40,6 +40,8 @@ class EvaluationConfig(Frozen):
     normalization: NormalizationConfig
     confidence: float = Field(gt=0, lt=1)
     """Of the Clopper-Pearson interval of each score."""
+    calibration_bins: int = Field(ge=1)
+    """Of equal width, for the expected calibration error (Guo 2017, section 2)."""
     xz_preset: int = Field(ge=0, le=9)
     """Of the LZMA baseline; 9 is what ``xz -9`` does, with up to 674 MiB of memory."""
     ngram_discount: float = Field(gt=0, lt=1)
@@ -69,6 +71,8 @@ class ProtocolConfig(Frozen):
     """Resamplings of the items, for intervals that have no exact form, and for paired tests."""
     calibration_bins: int = Field(ge=1)
     """Of equal width, for the expected calibration error (Guo 2017, section 2)."""
+    in_context_shots: list[PositiveInt] = Field(min_length=1)
+    """Numbers K of demonstrations that ``python -m flows.in_context`` compares with none and with shuffled ones."""
     contamination_min_words: int = Field(ge=1)
     """Least N of the overlap (GPT-3 appendix C: 8)."""
     contamination_max_words: int = Field(ge=1)

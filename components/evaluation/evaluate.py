@@ -13,6 +13,7 @@ from components.evaluation.baselines import token_nats, train_ngrams, xz_bits_pe
 from components.evaluation.bits_per_byte import StreamLoss, stream_loss
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.few_shot import few_shot_scores
+from components.evaluation.scoring import refuse_nan
 from components.tasks.items import TaskSet
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.training.held_out import held_out_nats
@@ -38,7 +39,7 @@ def evaluate(
     few_shot.few_shot_scores), ``weights_sha256``.
 
     Raises:
-        InputError: no held-out text; the tokens and the corpus, or the model and the tokenizer, do not belong together.
+        InputError: NaN scores; no held-out text; the tokens and the corpus, or the model and the tokenizer, do not belong together.
         RuntimeError: the weights are not what they were before.
     """
     if model.config.vocab_size != tokenizer.vocab_size:
@@ -84,7 +85,9 @@ def _held_out(config: EvaluationConfig, model: GPT, shards: TokenShards, corpus:
         "target": partial(held_out_nats, model, stream),
     }
     for name, nats in measures.items():
-        losses[name] = stream_loss(nats(), stream.index())
+        nats_M = nats()
+        refuse_nan(nats_M)
+        losses[name] = stream_loss(nats_M, stream.index())
         bits[name] = losses[name].bits_per_byte
         steps.done(f"{name}: {bits[name]:.3f} bits per byte")
     return {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from components.errors import InputError
+from components.evaluation.calibration import reliability
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.free_form import greedy_matches
 from components.evaluation.intervals import clopper_pearson
@@ -58,7 +59,8 @@ def few_shot_scores(
     config: EvaluationConfig, model: GPT, tokenizer: BytePairTokenizer, task: LabelledTask
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """For each number of shots, one after the other: share of right answers (score), its interval (low, high), the share
-    that guessing reaches (chance), items, mean_shots_used, and items_cut (questions too long for the context).
+    that guessing reaches (chance), items, mean_shots_used, items_cut (questions too long for the context), and calibration of the
+    answer chosen, whose probability is the softmax of the compared scores (None where answers are free).
 
     Raises:
         InputError: the task has no test items, or a candidate answer is longer than the context.
@@ -83,7 +85,12 @@ class _Exam:
     def score(self, questions: Sequence[Question], demonstrations: Sequence[Sequence[Question]]) -> dict[str, Any]:
         free_form = self.task.transformation == "free_form"
         prompts = [self._prompt(question, drawn) for question, drawn in zip(questions, demonstrations, strict=True)]
-        right = self._right_free_form(questions, prompts) if free_form else self._right_choices(questions, prompts)
+        calibration = None
+        if free_form:
+            right = self._right_free_form(questions, prompts)
+        else:
+            right, probabilities = self._choices(questions, prompts)
+            calibration = reliability(probabilities, right, self.config.calibration_bins, self.config.confidence)
         low, high = clopper_pearson(sum(right), len(right), self.config.confidence)
         return {
             "score": sum(right) / len(right),
@@ -93,6 +100,7 @@ class _Exam:
             "items": len(right),
             "mean_shots_used": float(np.mean([prompt.shots_used for prompt in prompts])),
             "items_cut": sum(prompt.cut for prompt in prompts),
+            "calibration": calibration,
         }
 
     def _prompt(self, question: Question, drawn: Sequence[Question]) -> Prompt:
@@ -115,7 +123,8 @@ class _Exam:
         tokens = [prompt.tokens for prompt in prompts]
         return greedy_matches(self.model, self.tokenizer, tokens, targets, self.config.max_answer_tokens, self.config.batch_sequences)
 
-    def _right_choices(self, questions: Sequence[Question], prompts: Sequence[Prompt]) -> list[bool]:
+    def _choices(self, questions: Sequence[Question], prompts: Sequence[Prompt]) -> tuple[list[bool], list[float]]:
+        """Whether each answer chosen is right, and its probability."""
         normalization = getattr(self.config.normalization, self.task.transformation)
         given = self._logprobs([prompt.tokens for prompt in prompts], questions)
         alone = [np.zeros(len(question.answers)) for question in questions]
@@ -123,14 +132,17 @@ class _Exam:
             alone = self._logprobs(
                 [(self.tokenizer.end_of_text, *self.encode(question.answer_context)) for question in questions], questions
             )
-        right = []
+        right, probabilities = [], []
         for question, given_A, alone_A in zip(questions, given, alone, strict=True):
-            scores = [
-                normalized(logprob, answer, len(self.encode(answer)), unconditional, normalization)
-                for answer, logprob, unconditional in zip(question.answers, given_A, alone_A, strict=True)
-            ]
-            right.append(int(np.argmax(scores)) == question.right)
-        return right
+            scores_A = np.array(
+                [
+                    normalized(logprob, answer, len(self.encode(answer)), unconditional, normalization)
+                    for answer, logprob, unconditional in zip(question.answers, given_A, alone_A, strict=True)
+                ]
+            )
+            right.append(int(scores_A.argmax()) == question.right)
+            probabilities.append(float(1 / np.exp(scores_A - scores_A.max()).sum()))
+        return right, probabilities
 
     def _logprobs(self, prompts: Sequence[tuple[int, ...]], questions: Sequence[Question]) -> list[np.ndarray]:
         """For each question, log P of each of its answers."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from components.evaluation.scoring import refuse_nan
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.model import GPT
 
@@ -53,8 +54,9 @@ def greedy_matches(
         for read, hidden_TD in hidden_states(model, list(by_input), batch_sequences):
             for answer in by_input[read]:
                 known = len(answer.prompt) + len(answer.tokens)
-                chosen = model.logits(hidden_TD[known - 1 :]).argmax(-1).tolist()
-                _extend(answer, chosen, tokenizer, max_answer_tokens)
+                logits_TV = model.logits(hidden_TD[known - 1 :])
+                refuse_nan(logits_TV)
+                _extend(answer, logits_TV.argmax(-1).tolist(), tokenizer, max_answer_tokens)
     return [bool(answer.matches) for answer in answers]
 
 

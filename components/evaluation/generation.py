@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from components.evaluation.cached_forward import Past, extend, forward, no_past
+from components.evaluation.scoring import refuse_nan
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.model import GPT
 
@@ -43,6 +44,7 @@ def beam_answers(
     alive, done = [Beam((), 0.0, ended=False)], []
     for _ in range(max_tokens):
         logprobs_WV = _next_logprobs(model, past, [beam.tokens for beam in alive])
+        refuse_nan(logprobs_WV)
         grown = [
             Beam((*beam.tokens, token), beam.log_likelihood + logprob, ended=is_end((*beam.tokens, token)))
             for beam, row in zip(alive, logprobs_WV, strict=True)

@@ -51,15 +51,15 @@ class Examiner:
             raise InputError(f"the tokenizer knows {tokenizer.vocab_size} tokens and the model {model.config.vocab_size}; give its own")
         self.model, self.tokenizer, self.config = model, tokenizer, config
 
-    def examine(self, task: TaskFile, items: Sequence[Posed], train: Sequence[Posed]) -> list[Outcome]:
-        """One outcome for each item, in order.
+    def examine(self, task: TaskFile, items: Sequence[Posed], train: Sequence[Posed], shuffle_labels: bool = False) -> list[Outcome]:
+        """One outcome for each item, in order; ``shuffle_labels`` is the control of ``prompting.Prompter``.
 
         Raises:
             InputError: no items; too few demonstrations; an answer longer than the context; NaN scores.
         """
         if not items:
             raise InputError(f"task {task.name} has no test items; name a file or split that has some")
-        prompter = Prompter(task, train, self.tokenizer, self.config, self.model.config.context_length)
+        prompter = Prompter(task, train, self.tokenizer, self.config, self.model.config.context_length, shuffle_labels)
         protocols: dict[str, Callable[[TaskFile, Sequence[Posed], Prompter], list[Outcome]]] = {
             "multiple_choice": self._choices,
             "completion": self._completions,

@@ -36,16 +36,21 @@ def summary(task: TaskFile, outcomes: Sequence[Outcome], config: ProtocolConfig)
         "chance": chance(task, outcomes),
         "items": len(outcomes),
         "shots": task.shots,
-        "mean_shots_used": float(np.mean([one.shots_used for one in outcomes])),
+        "mean_shots_used": mean_shots_used(outcomes),
         "items_cut": sum(one.cut_tokens > 0 for one in outcomes),
         "tokens_cut": sum(one.cut_tokens for one in outcomes),
     }
     if task.kind == "multiple_choice":
-        confidences = [max(one.probabilities) for one in outcomes]
-        facts["calibration"] = reliability(confidences, [one.value == 1 for one in outcomes], config.calibration_bins)
+        chosen = [max(one.probabilities) for one in outcomes]
+        facts["calibration"] = reliability(chosen, [one.value == 1 for one in outcomes], config.calibration_bins, config.confidence)
     if task.kind == "completion":
         facts["perplexity"] = math.exp(-float(np.mean([one.log_likelihood for one in outcomes])))
     return facts
+
+
+def mean_shots_used(outcomes: Sequence[Outcome]) -> float:
+    """Demonstrations that fitted the context, of those asked for."""
+    return float(np.mean([one.shots_used for one in outcomes]))
 
 
 def interval(task: TaskFile, outcomes: Sequence[Outcome], config: ProtocolConfig) -> tuple[float, float]:

@@ -38,6 +38,8 @@ class Posed:
     """Free answers that count as right."""
     separator: str
     answer_context: str
+    shown: tuple[Question, ...] = ()
+    """Its own demonstrations, where the task has any (``TaskFile.shown``)."""
 
     @property
     def question(self) -> Question:
@@ -51,7 +53,12 @@ def pose(task: TaskFile, place: Place) -> Posed:
     Raises:
         InputError: names the row: a missing column, an empty text, an answer that is no number of a choice.
     """
-    shared = {"where": place.where, "separator": task.separator, "answer_context": task.answer_context}
+    shared: dict[str, Any] = {
+        "where": place.where,
+        "separator": task.separator,
+        "answer_context": task.answer_context,
+        "shown": _shown(task, place),
+    }
     if task.kind == "multiple_choice":
         choices = _texts(task, "choices", place)
         right = _label(task, place, len(choices))
@@ -64,6 +71,16 @@ def pose(task: TaskFile, place: Place) -> Posed:
     answers = _texts(task, "answers", place)
     context, continuation = _text(task, "context", place), _text(task, "continuation", place, choice=answers[0])
     return Posed(contexts=(context,), continuations=(continuation,), right=0, accepted=answers, **shared)
+
+
+def _shown(task: TaskFile, place: Place) -> tuple[Question, ...]:
+    if task.shown is None:
+        return ()
+    found = evaluate(task, "shown", task.shown, place)
+    if not isinstance(found, Sequence) or not all(isinstance(row, Mapping) for row in found):
+        raise InputError(f"{place.where}: shown of task {task.name} must be a list of rows, got {str(found)[:60]!r}")
+    alone = task.model_copy(update={"shown": None})
+    return tuple(pose(alone, Place(f"{place.where}: shown {number}", row)).question for number, row in enumerate(found, start=1))
 
 
 def _text(task: TaskFile, key: str, place: Place, **more: str) -> str:

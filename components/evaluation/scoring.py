@@ -62,9 +62,14 @@ def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: in
     max_tokens = batch_sequences * ROW_TOKENS
     for rows, hidden_BSD in _hidden_states(model, tree, tree.grove(), no_past(model), max_tokens):
         _Head(model, scores).run(_wanted(rows, tree, askers, requests), hidden_BSD)
-    if np.isnan(scores.log_likelihoods).any():
-        raise InputError("the model gives NaN log-likelihoods; its weights are damaged or its training diverged")
+    refuse_nan(scores.log_likelihoods)
     return scores
+
+
+def refuse_nan(scores: Tensor | np.ndarray) -> None:
+    """InputError if any score is no number; ``argmax`` would take one for an answer."""
+    if bool(torch.as_tensor(scores).isnan().any()):
+        raise InputError("the model gives NaN scores; its weights are damaged or its training diverged")
 
 
 def _check(request: Request, context_length: int) -> None:

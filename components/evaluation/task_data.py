@@ -1,4 +1,4 @@
-"""Rows of a task file's data: CSV, TSV or JSONL files, or a data set of the Hugging Face Hub; checked before anything is scored."""
+"""Rows of a task file's data: CSV, TSV or JSONL files, a data set of the Hub, or made up; checked before anything is scored."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
+from components.evaluation.generated import InventedWords, generate
+from components.evaluation.hub_rows import hub_rows
 from components.evaluation.rows import Place, Posed, evaluate, pose
 from components.evaluation.task_file import DataFile, Hub, TaskFile
 from components.tasks.items import DraftTask
@@ -40,10 +42,15 @@ def load_task(task: TaskFile, folder: Path, config: ProtocolConfig) -> Loaded:
     """
     test, left_out = _posed(task, folder, "test")
     items = sorted(test, key=lambda posed: _rank(config.seed, posed))[: config.max_items]
-    separate = (task.files or task.hub).train is not None  # type: ignore[union-attr]
+    separate = _has_train(task)
     train = _posed(task, folder, "train")[0] if separate and task.shots else items
     known = {_key(posed) for posed in train} if separate else set()
     return Loaded(items, train, len(test) - len(set(map(_key, test))), sum(_key(posed) in known for posed in items), left_out)
+
+
+def _has_train(task: DataFile) -> bool:
+    data = task.files or task.hub
+    return data.train is not None if data else isinstance(task.generated, InventedWords)
 
 
 def _posed(task: TaskFile, folder: Path, split: str) -> tuple[list[Posed], int]:
@@ -61,27 +68,19 @@ def _kept(task: DataFile, folder: Path, split: str) -> tuple[list[Place], int]:
 
 
 def _places(task: DataFile, folder: Path, split: str) -> Iterator[Place]:
+    if task.generated is not None:
+        yield from (Place(f"{task.name}: {split} row {number}", row) for number, row in enumerate(generate(task.generated, split), start=1))
+        return
     data = task.files or task.hub
     assert data is not None, "the file was checked"
     name = getattr(data, split)
     if name is None:
         raise InputError(f"task {task.name} has no {split} split; name one")
     if isinstance(data, Hub):
-        yield from _hub_rows(task, data, name)
+        rows = enumerate(hub_rows(task.name, data, name, folder), start=1)
+        yield from (Place(f"{data.path} {name}: row {number}", row) for number, row in rows)
     else:
         yield from (Place(f"{folder / name}: line {line}", row) for line, row in read_rows(folder / name))
-
-
-def _hub_rows(task: DataFile, hub: Hub, name: str) -> Iterator[Place]:
-    import datasets
-
-    try:
-        rows: Sequence[dict[str, object]] = datasets.load_dataset(hub.path, hub.name, split=name, revision=hub.revision)
-    except Exception as error:  # the library lets through those of its parsers and of every protocol
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"task {task.name}: {hub.path} (name {hub.name}, split {name}) cannot be read: {reason}; mend hub") from None
-    for number, row in enumerate(rows, start=1):
-        yield Place(f"{hub.path} {name}: row {number}", row)
 
 
 def _key(posed: Posed) -> tuple[tuple[str, ...], tuple[str, ...], int]:

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from components.config import Frozen
 from components.evaluation.config import Normalization
+from components.evaluation.generated import Generated
 from components.tasks.config import Labelling
 
 Kind = Literal["multiple_choice", "completion", "answer", "text"]
@@ -44,6 +45,7 @@ class Hub(Frozen):
     """A data set of the Hugging Face Hub."""
 
     path: str
+    """Its name there; or a folder, from that of the task file: one of data files, or what ``save_to_disk`` wrote."""
     name: str | None = None
     revision: str | None = None
     test: str
@@ -66,14 +68,15 @@ class DataFile(Frozen):
     """Paper and section of the format, or where else it comes from."""
     files: Files | None = None
     hub: Hub | None = None
+    generated: Generated | None = None
     keep: str | None = None
     """Expression: which rows are items; the others are left out, and counted."""
     finetuning: FineTuning | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.files is None) == (self.hub is None):
-            raise ValueError("name either files or hub")
+        if sum(data is not None for data in (self.files, self.hub, self.generated)) != 1:
+            raise ValueError("name one of files, hub and generated")
         return self
 
 
@@ -93,6 +96,8 @@ class TaskFile(DataFile):
     """Expression: list of accepted answers; the first one demonstrates."""
     description: str = ""
     """What stands before the first demonstration."""
+    shown: str | None = None
+    """Expression: rows to demonstrate this one item with, where an item brings its own; the last K of them are shown, in their order."""
     separator: str = "\n\n"
     """Between description, demonstrations and question (GPT-3 section 2.4: one or two newlines, as the task needs)."""
     answer_context: str = ""

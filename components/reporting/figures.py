@@ -6,7 +6,9 @@ from typing import Any
 
 from components.reporting import charts, svg
 from components.reporting.charts import Bar, Dot, DotRow, Line, Segment, Step
-from components.reporting.results import Curve, MixtureShare, Results, Scored, SourceCounts
+from components.reporting.curve import Curve
+from components.reporting.evaluation_figures import reliability_diagram
+from components.reporting.results import MixtureShare, Results, Scored, SourceCounts
 from components.reporting.summary import ladder_rows
 from components.reporting.svg import WIDTH_PX, Axis, Figure
 from components.reporting.text import interval, large, metric, percent, power, words
@@ -40,6 +42,7 @@ def draw_figures(results: Results) -> dict[str, Figure]:
         "finetune": finetune(results),
         "few_shot": few_shot(results),
     }
+    figures |= {f"reliability_{task}": reliability(results, task) for task in choice_tasks(results)}
     return figures | {f"study_{name}": study(results, name) for name in results.studies}
 
 
@@ -103,6 +106,12 @@ def prompted_tasks(results: Results) -> list[str]:
     """Tasks of the prompt: choices first, then those whose answer is written freely, which have no chance level."""
     few_shot = results.evaluation.few_shot
     return sorted(few_shot, key=lambda task: (next(iter(few_shot[task].values())).chance == 0, task))
+
+
+def choice_tasks(results: Results) -> list[str]:
+    """Tasks of the prompt whose answers are chosen, and so have a probability."""
+    few_shot = results.evaluation.few_shot
+    return [task for task in prompted_tasks(results) if all(cell.calibration for cell in few_shot[task].values())]
 
 
 def _rule_colour(rule: str) -> str:
@@ -218,6 +227,15 @@ def few_shot(results: Results) -> Figure:
         rows.append(DotRow(words(task), dots, next(iter(by_shots.values())).chance))
     entries = [(css[k], f"K = {k}") for k in shots] + [("grey", "tick: chance")]
     return charts.dot_rows("Few-shot scores with intervals", rows, entries, "accuracy", (0.0, 1.0))
+
+
+def reliability(results: Results, task: str) -> Figure:
+    """With as many examples as were asked for."""
+    by_shots = results.evaluation.few_shot[task]
+    most = max(by_shots, key=int)
+    calibration = by_shots[most].calibration
+    assert calibration is not None
+    return reliability_diagram(f"{words(task)}, K = {most}", calibration.model_dump())
 
 
 def study(results: Results, name: str) -> Figure:

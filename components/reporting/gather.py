@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import Corpus, read_json, read_manifest
 from components.errors import InputError
+from components.reporting.curve import Curve, read_curve
 from components.reporting.results import (
     CorpusMetrics,
-    Curve,
     EvaluationMetrics,
     Example,
     FinetuneMetrics,
@@ -24,7 +24,6 @@ from components.reporting.results import (
     Study,
     TokensMetrics,
     TrainingMetrics,
-    read_curve,
     read_record,
 )
 from components.scaling.config import LadderConfig

@@ -30,6 +30,7 @@ def build_page(results: Results) -> str:
             rules=figures.dropping_rules(results),
             shots=_shots(results),
             prompted=figures.prompted_tasks(results),
+            chosen=figures.choice_tasks(results),
             differences=_differences(results),
         )
     )

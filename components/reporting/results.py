@@ -1,6 +1,5 @@
 """Everything the report shows, typed: one record per metrics file, checked when it is read."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.artifacts import read_json
 from components.errors import InputError
+from components.reporting.curve import Curve
 from components.studies.config import StudyConfig
 
 
@@ -155,12 +155,35 @@ class FinetuneMetrics(Scored):
     test_items: int
 
 
+class CalibrationBin(Reading):
+    """Items whose chosen answer has a probability in (bin_low, bin_high]: its mean, the share that is right, with its interval."""
+
+    bin_low: float
+    bin_high: float
+    probability: float
+    share_right: float
+    low: float
+    high: float
+    items: int
+
+
+class Calibration(Reading):
+    """How far the probability of the chosen answers is from the share of them that is right."""
+
+    expected_calibration_error: float
+    bins: list[CalibrationBin]
+
+
 class ShotScore(Scored):
-    """Score of one task with K examples asked for in the prompt, of which ``mean_shots_used`` fitted the context."""
+    """Score of one task with K examples asked for in the prompt, of which ``mean_shots_used`` fitted the context.
+
+    ``calibration`` is None where answers are written freely.
+    """
 
     chance: float
     items: int
     mean_shots_used: float
+    calibration: Calibration | None
 
 
 class BitsPerByte(Reading):
@@ -179,16 +202,6 @@ class EvaluationMetrics(Reading):
     bits_per_byte_by_source: dict[str, float]
     few_shot: dict[str, dict[str, ShotScore]]
     weights_sha256: str
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Loss over training: ``tokens`` and ``loss_nats`` of every step, and the points where the held-out loss was taken."""
-
-    tokens: list[int]
-    loss_nats: list[float]
-    held_out_tokens: list[int]
-    held_out_loss_nats: list[float]
 
 
 @dataclass(frozen=True)
@@ -262,30 +275,3 @@ def read_record(path: Path, record: type[R]) -> R:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path}: {key}: {first['msg']}; delete it and run dvc repro") from None
-
-
-def read_curve(path: Path) -> Curve:
-    """Read a cell's ``curve.csv``; ``val_loss_nats`` is empty at most steps.
-
-    Raises:
-        InputError: the file is missing, or a row is not what the training writes.
-    """
-    curve = Curve([], [], [], [])
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                _add_row(curve, row)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not there; run the stage that makes it (dvc repro)") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: row {len(curve.tokens) + 2} is damaged ({error}); delete its folder and run dvc repro") from None
-    return curve
-
-
-def _add_row(curve: Curve, row: dict[str, str]) -> None:
-    tokens, loss, held_out = int(row["tokens"]), float(row["loss_nats"]), row["val_loss_nats"]
-    if held_out:
-        curve.held_out_loss_nats.append(float(held_out))
-        curve.held_out_tokens.append(tokens)
-    curve.loss_nats.append(loss)
-    curve.tokens.append(tokens)

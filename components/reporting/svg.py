@@ -52,8 +52,8 @@ class Figure:
         return self._element("")
 
     def standalone(self) -> str:
-        """The text of an .svg file."""
-        return self._element(tag("style", FIGURE_CSS)) + "\n"
+        """The text of an .svg file, with a background of its own: a browser would show dark colours on white."""
+        return self._element(tag("style", FIGURE_CSS + ".figure { background: var(--paper); }")) + "\n"
 
     def _element(self, style: str) -> str:
         return tag(

@@ -58,6 +58,7 @@ CONFIG = EvaluationConfig.model_validate(
             "multiple_choice": "sum",
         },
         "confidence": 0.999,
+        "calibration_bins": 10,
         "xz_preset": 9,
         "ngram_discount": 0.75,
     }
@@ -213,7 +214,26 @@ def test_it_repeats_itself_bit_for_bit_and_reports_each_step(world: World, measu
 
 
 def test_the_batch_size_changes_no_verdict(world: World, measured: dict[str, Any]) -> None:
-    assert world.evaluate(CONFIG.model_copy(update={"batch_sequences": 3}))["few_shot"] == measured["few_shot"]
+    again = world.evaluate(CONFIG.model_copy(update={"batch_sequences": 3}))["few_shot"]
+    for task, by_shots in measured["few_shot"].items():
+        for shots, row in by_shots.items():
+            other = again[task][shots]
+            assert {**other, "calibration": None} == {**row, "calibration": None}
+            if row["calibration"]:  # probabilities differ in their last bits
+                error, other_error = (one["calibration"]["expected_calibration_error"] for one in (row, other))
+                assert other_error == pytest.approx(error, abs=1e-5)
+
+
+def test_choices_say_how_sure_they_were(measured: dict[str, Any]) -> None:
+    for task, by_shots in measured["few_shot"].items():
+        for row in by_shots.values():
+            if task == "random_free_form":
+                assert row["calibration"] is None
+                continue
+            bins = row["calibration"]["bins"]
+            assert sum(one["items"] for one in bins) == row["items"]
+            assert sum(one["items"] * one["share_right"] for one in bins) == pytest.approx(row["items"] * row["score"])
+            assert all(one["probability"] > row["chance"] - 1e-6 for one in bins)  # the likeliest of n has at least 1/n
 
 
 def test_the_order_of_items_changes_nothing(world: World, measured: dict[str, Any]) -> None:
@@ -286,6 +306,17 @@ def test_a_corpus_that_the_tokens_were_not_made_from_is_refused(world: World, tm
     write_manifest(tmp_path, "corpus")
     with pytest.raises(InputError, match="books:00 is not what was made into tokens"):
         evaluate(CONFIG, world.model, world.tokenizer, world.shards, Corpus(tmp_path), world.tasks, lambda *_: None)
+
+
+def test_nan_scores_are_refused(world: World) -> None:
+    broken = GPT(world.model.config).eval()
+    with torch.inference_mode():
+        broken.token_embedding.weight.fill_(math.nan)
+        with pytest.raises(InputError, match="the model gives NaN scores"):
+            evaluate(CONFIG, broken, world.tokenizer, world.shards, world.corpus, world.tasks, lambda *_: None)
+        for kind in ("classification", "free_form"):
+            with pytest.raises(InputError, match="the model gives NaN scores"):
+                list(few_shot_scores(CONFIG, broken, world.tokenizer, world.tasks.load(f"random_{kind}")))
 
 
 def test_a_model_of_another_vocabulary_is_refused(world: World) -> None:

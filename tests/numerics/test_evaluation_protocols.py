@@ -150,8 +150,14 @@ def test_nan_scores_are_refused(tokenizer: BytePairTokenizer, model: GPT) -> Non
     broken = GPT(model.config).eval()
     with torch.no_grad():
         broken.token_embedding.weight.fill_(math.nan)
-    with pytest.raises(InputError, match="NaN"):
-        Examiner(broken, tokenizer, PROTOCOL).examine(task(), posed(task(), CHOICES), [])
+    for made, rows in (
+        (task(), CHOICES),
+        (task(kind="completion", answers="[a]", metric="accuracy"), [{"q": "a", "a": "cat"}]),
+        (task(kind="answer", answers="[a]", beams=1, metric="exact_match"), [{"q": "a", "a": "cat"}]),
+        (task(kind="text", context="{{ t }}", metric="per_word"), [{"t": TEXT}]),
+    ):
+        with pytest.raises(InputError, match="the model gives NaN scores"):
+            Examiner(broken, tokenizer, PROTOCOL).examine(made, posed(made, rows), [])
 
 
 @torch.inference_mode()
@@ -279,11 +285,11 @@ def test_calibration_is_the_library_s() -> None:
     draw = np.random.default_rng(0)
     sure = draw.uniform(0.5, 1, 300)
     right = draw.random(300) < sure * 0.8
-    made = reliability(sure.tolist(), right.tolist(), 10)
+    made = reliability(sure.tolist(), right.tolist(), 10, 0.95)
     library = binary_calibration_error(torch.tensor(sure), torch.tensor(right.astype(int)), n_bins=10)
     assert made["expected_calibration_error"] == pytest.approx(float(library), abs=1e-6)
     assert sum(row["items"] for row in made["bins"]) == 300
-    assert reliability([1.0, 1.0], [True, True], 10)["expected_calibration_error"] == 0
+    assert reliability([1.0, 1.0], [True, True], 10, 0.95)["expected_calibration_error"] == 0
 
 
 def test_intervals_cover_and_tests_keep_their_level() -> None:

@@ -37,7 +37,7 @@ def test_page_opens_without_errors_or_requests(results: Results, tmp_path: Path)
     assert console == ""
     assert "example.invalid" not in requests  # the address that a hostile document names
     assert "<script" not in document
-    assert document.count('<svg xmlns="http://www.w3.org/2000/svg" class="figure"') == 10
+    assert document.count('<svg xmlns="http://www.w3.org/2000/svg" class="figure"') == 14
     score = results.forecast_score
     for number in (results.evaluation.bits_per_byte.target, score.loss_nats, score.actual_loss_nats):
         assert f"{number:.3f}" in document

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import evaluate_real
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.rows import Place, pose
@@ -13,8 +14,9 @@ from components.evaluation.task_data import labelled_task, load_task
 from components.evaluation.task_file import Files, TaskFile
 from components.tasks.items import Classification, Entailment, Item, MultipleChoice, Similarity
 from flows import params
-from flows.evaluate import main, read_task_file
+from flows.evaluate import main
 from flows.schema import check
+from flows.task_files import read_task_file
 
 SHIPPED = sorted(Path("tasks").rglob("*.yaml"))
 PROTOCOL: ProtocolConfig = check().protocol
@@ -130,7 +132,7 @@ BAD_FILES = [
     ({"normalization": None}, "a task of kind multiple_choice needs normalization"),
     ({"metric": "bleu"}, "metric bleu does not fit kind multiple_choice"),
     ({"metric": "f1"}, "metric f1 needs positive"),
-    ({"files": None}, "name either files or hub"),
+    ({"files": None}, "name one of files, hub and generated"),
     ({"shots": -1}, "shots: Input should be greater than or equal to 0"),
     ({"colour": 1}, "colour is not a known parameter"),
 ]
@@ -310,3 +312,97 @@ def test_the_command_ends_with_one_line_on_bad_input(tmp_path: Path, capsys: pyt
 
 def test_params_describe_is_used_for_both_files() -> None:
     assert params.describe({"type": "missing", "loc": ("a", 1), "msg": "", "input": None}) == "a.1 is missing; add it"  # type: ignore[typeddict-item]
+
+
+@pytest.fixture
+def hub_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskFile:
+    """One whose data set is a folder beside the task file; nothing reaches the network or the user's cache."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return task(files=None, hub={"path": "set", "test": "validation", "train": "train"})
+
+
+SPLITS = {"validation": [{"text": "fine", "stars": 1}, {"text": "poor", "stars": 0}], "train": [{"text": "good", "stars": 1}]}
+
+
+def assert_it_is_read(made: TaskFile, folder: Path) -> None:
+    loaded = load_task(made, folder, PROTOCOL)
+    assert sorted(posed.contexts[0] for posed in loaded.test) == ["fine\nfeeling:", "poor\nfeeling:"]
+    assert [posed.where for posed in loaded.train] == ["set train: row 1"]
+
+
+def test_a_folder_of_data_files_stands_for_the_hub(hub_task: TaskFile, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for split, rows in SPLITS.items():
+        write(tmp_path / "set", f"{split}.jsonl", rows)
+    assert_it_is_read(hub_task, tmp_path)
+
+
+def test_what_save_to_disk_wrote_stands_for_the_hub(hub_task: TaskFile, tmp_path: Path) -> None:
+    import datasets
+
+    splits = datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split, rows in SPLITS.items()})
+    splits.save_to_disk(str(tmp_path / "set"))
+    assert_it_is_read(hub_task, tmp_path)
+    with pytest.raises(InputError, match=r"set \(name None, split test\) cannot be read: it has the splits validation, train; mend hub"):
+        load_task(task(files=None, hub={"path": "set", "test": "test"}), tmp_path, PROTOCOL)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    import datasets
+    import huggingface_hub
+
+    nobody = "http://127.0.0.1:9"  # the port of discard, where nothing answers
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", nobody)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", nobody)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between its attempts
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({**CHOICE, "files": None, "hub": {"path": "nobody/nothing", "test": "test"}}), encoding="utf-8")
+    with pytest.raises(InputError, match="task own: the Hugging Face Hub cannot be reached for nobody/nothing") as caught:
+        load_task(read_task_file(path), tmp_path, PROTOCOL)
+    assert "\n" not in str(caught.value) and "save_to_disk" in str(caught.value)
+    assert (capsys.readouterr(), caplog.text) == (("", ""), "")
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if path.parent.name == "in_context"], ids=lambda path: path.stem)
+def test_tasks_of_in_context_learning_have_items_and_demonstrations(path: Path) -> None:
+    made = read_task_file(path)
+    loaded = load_task(made, path.parent, PROTOCOL)
+    assert len(loaded.test) >= 200 and (loaded.duplicates, loaded.in_train) == (0, 0)
+    assert max(PROTOCOL.in_context_shots) <= made.shots
+    if made.shown:
+        assert all(len(posed.shown) >= made.shots for posed in loaded.test)
+    if made.kind == "multiple_choice":
+        shares = [sum(posed.right == label for posed in loaded.test) / len(loaded.test) for label in range(len(loaded.test[0].contexts))]
+        assert all(abs(share - 1 / len(shares)) < 0.1 for share in shares)
+
+
+def test_own_demonstrations_are_rows_like_the_item() -> None:
+    made = task(shown="shown")
+    row = {"text": "fine", "stars": 1, "shown": [{"text": "poor", "stars": 0}]}
+    assert [one.demonstration for one in pose(made, Place("line 1", row)).shown] == ["poor\nfeeling: bad"]
+    with pytest.raises(InputError, match="line 1: shown of task own must be a list of rows, got 'poor'"):
+        pose(made, Place("line 1", {**row, "shown": "poor"}))
+    with pytest.raises(InputError, match="line 1: shown 1: label of task own is 5"):
+        pose(made, Place("line 1", {**row, "shown": [{"text": "poor", "stars": 5}]}))
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not (evaluate_real.DATA / evaluate_real.FOUNDRY).exists(), reason="no shared data beside the repository")
+def test_six_public_sets_are_read_by_the_shipped_tasks(tmp_path: Path) -> None:
+    paths = evaluate_real.write_task_files(tmp_path, evaluate_real.DATA, shots=0, items=20)
+    posed = {path.stem: load_task(read_task_file(path), tmp_path, PROTOCOL).test for path in paths}
+    assert {name: len(items) for name, items in posed.items()} == dict.fromkeys(
+        ["lambada", "piqa", "copa", "openbook_qa", "arc_easy", "hellaswag"], 20
+    )
+    assert {name: {len(item.contexts) for item in items} for name, items in posed.items()} == {
+        "lambada": {1}, "piqa": {2}, "copa": {2}, "openbook_qa": {4}, "arc_easy": {4}, "hellaswag": {4}
+    }  # fmt: skip
+    for name in ("piqa", "openbook_qa", "arc_easy"):
+        assert all(item.contexts[0].startswith("Question: ") and item.contexts[0].endswith("\nAnswer:") for item in posed[name])
+    assert all("[" not in text for item in posed["hellaswag"] for text in (*item.contexts, *item.continuations))

@@ -12,13 +12,14 @@ import pytest
 from components.artifacts import read_json, write_json
 from components.errors import InputError
 from components.reporting import charts, svg, text
+from components.reporting.curve import Curve
 from components.reporting.figures import draw_figures, smooth
 from components.reporting.gather import Places
 from components.reporting.headline import findings, shortcomings
 from components.reporting.page import build_page
-from components.reporting.results import Curve, Results
+from components.reporting.results import Results
 from components.reporting.summary import build_summary, ladder_rows
-from tests.reporting_example import HOSTILE, LADDER, STUDIES, change, gather_example, write_example
+from tests.reporting_example import HOSTILE, LABELLED, LADDER, STUDIES, change, gather_example, write_example
 
 
 class Elements(HTMLParser):
@@ -80,7 +81,8 @@ def test_page_shows_the_key_figures(page: str, results: Results) -> None:
 def test_figures_are_well_formed(results: Results) -> None:
     figures = draw_figures(results)
     assert set(figures) == {"bits_per_byte", "kept", "flow", "curves", "scaling", "finetune", "few_shot"} | {
-        f"study_{name}" for name in STUDIES
+        *(f"study_{name}" for name in STUDIES),
+        *(f"reliability_{task}" for task in LABELLED),
     }
     for figure in figures.values():
         root = ElementTree.fromstring(figure.standalone())
