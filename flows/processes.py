@@ -1,4 +1,4 @@
-"""Which of the processes of one training run this is. torchrun and srun say so in the environment; on one node Lightning starts them itself.
+"""Which of the processes of one training run this is: the environment says so, set by torchrun, by srun, or by Lightning on one node.
 
 Only the first prints, tracks and writes.
 """

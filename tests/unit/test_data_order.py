@@ -71,9 +71,7 @@ def test_the_tokens_are_the_same_for_every_batch_size_and_ramp(stream: TokenStre
 
 
 @given(world_size=st.sampled_from([1, 2, 4, 8]), batch=st.sampled_from([64, 128]), micro=st.sampled_from([8, 16]))
-def test_the_parts_of_all_devices_are_the_batch(
-    tmp_path_factory: pytest.TempPathFactory, world_size: int, batch: int, micro: int
-) -> None:
+def test_the_parts_of_all_devices_are_the_batch(tmp_path_factory: pytest.TempPathFactory, world_size: int, batch: int, micro: int) -> None:
     """And so is what they read at once, micro-batch by micro-batch."""
     stream = write_tiny_tokens(tmp_path_factory.mktemp("t") / "t").stream("train")
     plan = order(stream, batch, 4, micro_batch_sequences=micro)
