@@ -1,6 +1,6 @@
-"""Which of the processes of one training run this is.
+"""Which of the processes of one training run this is: the environment says so, set by torchrun, by srun, or by Lightning on one node.
 
-torchrun and srun say so in the environment; on one node Lightning starts them itself. Only the first prints, tracks and writes.
+Only the first prints, tracks and writes.
 """
 
 import os

@@ -70,7 +70,7 @@ class LitGPT(pl.LightningModule):
         optimizer.zero_grad(set_to_none=True)
 
     def _accumulate_gradients(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """Mean loss of this device's part [nats per token], and the norm of what each micro-batch gave to it, if there are several.
+        """Mean loss of this device's part [nats per token], and the norm of what each of several micro-batches gave to the gradient.
 
         Gradients are those of that mean, however the batch is cut. Each micro-batch's own gradient is there for a moment,
         before it is added: its norm costs one reading of it, and no pass of the model.

@@ -64,13 +64,12 @@ def fit(trainer: "Trainer", module: "LightningModule", batches: "DataLoader[Any]
             for message in NOT_OURS:
                 warnings.filterwarnings("ignore", message=message)
             trainer.fit(module, batches)
-    except SystemExit:
-        if not trainer.interrupted:
+    except BaseException as error:
+        for process in getattr(trainer.strategy.launcher, "procs", []):
+            process.kill()
+            process.wait()
+        if not isinstance(error, SystemExit) or not trainer.interrupted:
             raise
         raise KeyboardInterrupt from None
-    except Exception:
-        if trainer.strategy.launcher is not None:
-            trainer.strategy.launcher.kill(signal.SIGKILL)
-        raise
     finally:
         signal.signal(signal.SIGINT, on_interrupt)
