@@ -17,7 +17,6 @@ from flows import forecast, params, stage
 
 if TYPE_CHECKING:
     from components.scaling.planner import Plan
-    from components.scaling.table import RunTable
 
 
 class Sections(params.Sections):
@@ -60,12 +59,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _lines(args: argparse.Namespace) -> list[str]:
     from components.scaling import planner, table_forecast
+    from components.scaling.ladder import ladder_table
     from components.scaling.table import read_table
 
     _check(args)
     loaded = params.load(Sections)
     where = str(args.table or args.ladder)
-    table = read_table(args.table, forecast.named_columns(args)) if args.table else ladder_table(args.ladder, loaded.ladder)
+    table = read_table(args.table, forecast.named_columns(args)) if args.table else ladder_table(args.ladder, loaded.ladder, "parameters")
     study = table_forecast.study(table, loaded.extrapolation, loaded.extrapolation.confidence, where)
     device = None if args.device is None else planner.with_overrides(DEVICES[args.device], args.peak_flops, args.mfu, args.price_per_hour)
     lines = []
@@ -98,23 +98,6 @@ def _flops(args: argparse.Namespace, device: Device | None) -> float:
     return (
         planner.flops_of_hours(args.hours, device, args.devices) if args.hours is not None else planner.flops_of_money(args.money, device)
     )
-
-
-def ladder_table(folder: Path, ladder: LadderConfig) -> "RunTable":
-    """The graph's ladder as a table; a rung's seeds are runs of their own."""
-    import numpy as np
-
-    from components.artifacts import read_json
-    from components.scaling.ladder import read_ladder
-    from components.scaling.table import LeftOut, RunTable
-
-    runs, excluded = read_ladder(folder, ladder)
-    if not runs:
-        raise InputError(f"{folder}: no run of the ladder has a finite loss; mend the ladder")
-    records = [read_json(folder / f"{run.rung}-{run.seed}.json") for run in runs]
-    columns = [np.array([float(record[key]) for record in records]) for key in ("train_flops", "loss_nats", "parameters", "train_tokens")]
-    left_out = tuple(LeftOut(0, f"{run.rung}-{run.seed}: {run.reason}") for run in excluded)
-    return RunTable(columns[0], columns[1], np.arange(1, len(runs) + 1), columns[2], columns[3], left_out)
 
 
 def ladder_rates(folder: Path, loaded: Sections) -> list[tuple[float, float]]:
