@@ -31,7 +31,9 @@ class Target:
     train_tokens: float
 
 
-def published_methods(all_params: RunTable, non_embedding: RunTable, target: Target, config: ExtrapolationConfig) -> dict[str, dict[str, Any]]:
+def published_methods(
+    all_params: RunTable, non_embedding: RunTable, target: Target, config: ExtrapolationConfig
+) -> dict[str, dict[str, Any]]:
     """Method -> ``loss_nats`` at the target (None where the runs cannot tell), the law's ``parameters``, and a ``note``.
 
     Args:

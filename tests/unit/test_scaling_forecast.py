@@ -29,7 +29,10 @@ def ladder(rung_sd: float = 0.0, seed_sd: float = 0.003, seeds: int = 2, draw: i
 
 @pytest.fixture(scope="module")
 def record() -> dict[str, Any]:
-    others = {"wild": {"loss_nats": 3.0, "parameters": {"E": 1.0}, "note": ""}, "mute": {"loss_nats": None, "parameters": {}, "note": "too few"}}
+    others = {
+        "wild": {"loss_nats": 3.0, "parameters": {"E": 1.0}, "note": ""},
+        "mute": {"loss_nats": None, "parameters": {}, "note": "too few"},
+    }
     return make_forecast(ladder(), [ExcludedRun("r0", 7, "diverged")], TARGET_FLOPS, CONFIG, others).record()
 
 
