@@ -259,13 +259,13 @@ def _write_capability(places: Places) -> None:
         for row in rows
     ]
     left_out = {"addition": {"problems": 97, "solved_by_target": 12}, "copying": {"problems": 0, "solved_by_target": 0}}
-    traps = [
+    rows_of_truth = [
         {"name": name, "train_flops": flops, "share_right": share, "low": share - 0.1, "high": share + 0.1}
         for (name, flops), share in zip({**sizes, "target": target_flops}.items(), (0.5, 0.45, 0.3, 0.2, 0.6), strict=True)
     ]
     facts = {"confidence": 0.95, "samples": 10000, "compute_ratio": 15.0, "seal": "5c" * 32}
-    trap = {"models": traps, "shows": "falls with size, then rises (U-shaped)"}
-    write_json(places.metrics / "capability_score.json", {**facts, "buckets": scores, "left_out": left_out, "trap": trap})
+    truth = {"models": rows_of_truth, "shows": "falls with size, then rises (U-shaped)"}
+    write_json(places.metrics / "capability_score.json", {**facts, "buckets": scores, "left_out": left_out, "falsehood": truth})
 
 
 def _training(flops: float, loss: float, tokens: int, parameters: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from components.scaling.uncertainty import fit_ladder
 
 FORECAST_TASKS = ("addition", "copying")
 FORM = "-E[log pass rate] = alpha C^-k"
-CURVE_POINTS = 20
+CURVE_POINTS = 8
 SOLVED_ALWAYS = 1e-6  # nats; a logarithm of it is still finite
 
 

@@ -1,4 +1,4 @@
-"""Trained models of the family put to the problems: by sampling for their pass rates, by likelihood for the trap."""
+"""Trained models of the family put to the problems: by sampling for their pass rates, by likelihood for the falsehoods."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import numpy as np
 
 from components.artifacts import read_json
 from components.capability.config import CapabilityConfig
+from components.capability.falsehood import Truthful, measure_truth
 from components.capability.forecast import Measured
 from components.capability.pass_rates import answer_logprobs, sampled_passes
 from components.capability.problems import Problem
-from components.capability.trap import Trapped, measure_trap
 from components.errors import InputError
 from components.transformer.checkpoint import load_checkpoint
 
@@ -46,9 +46,9 @@ def measure(trained: Trained, problems: Sequence[Problem], config: CapabilityCon
     return Measured(trained.name, trained.train_flops(), *passes)
 
 
-def measure_traps(trained: Sequence[Trained], problems: Sequence[Problem], confidence: float) -> list[Trapped]:
-    """Each model on the traps."""
-    return [measure_trap(one.name, one.train_flops(), load_checkpoint(one.checkpoint), problems, confidence) for one in trained]
+def measure_truths(trained: Sequence[Trained], problems: Sequence[Problem], confidence: float) -> list[Truthful]:
+    """Each model on the falsehoods."""
+    return [measure_truth(one.name, one.train_flops(), load_checkpoint(one.checkpoint), problems, confidence) for one in trained]
 
 
 def _random(seed: int, name: str, purpose: str) -> np.random.Generator:

@@ -8,7 +8,7 @@ from components.capability.config import ProblemsConfig
 from components.capability.problems import LETTERS, training_lines
 from components.tokenization.shards import StreamDocument, write_stream
 
-SYMBOLS = f"0123456789+=>;{LETTERS}"
+SYMBOLS = f"0123456789+=>{LETTERS}"
 END_OF_LINE = 0
 VOCAB_SIZE = len(SYMBOLS) + 1
 

@@ -1,4 +1,4 @@
-"""Pass rates against compute, after figure 2 of the GPT-4 report, and the trap of memory over sizes."""
+"""Pass rates against compute, after figure 2 of the GPT-4 report, and falsehoods over sizes."""
 
 from components.reporting import svg
 from components.reporting.capability_results import BucketForecast, Capability, CurvePoint
@@ -10,9 +10,9 @@ LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX, HEIGHT_PX = 44, WIDTH_PX - 12, 52, 326, 37
 
 
 def draw_capability(capability: Capability) -> dict[str, Figure]:
-    """A figure for each task that has a forecast in either bucket, and one of the trap."""
+    """A figure for each task that has a forecast in either bucket, and one of the falsehoods."""
     tasks = dict.fromkeys(bucket.task for bucket in capability.forecast.buckets if bucket.models)
-    return {f"capability_{task}": pass_rates(capability, task) for task in tasks} | {"capability_trap": trap(capability)}
+    return {f"capability_{task}": pass_rates(capability, task) for task in tasks} | {"capability_falsehood": falsehood(capability)}
 
 
 def pass_rates(capability: Capability, task: str) -> Figure:
@@ -77,13 +77,13 @@ def _label(capability: Capability, task: str) -> str:
     return f"Minus mean log pass rate of {words(task)} against compute; " + ("; ".join(told) or "no forecast was possible")
 
 
-def trap(capability: Capability) -> Figure:
-    """Share of traps answered right, against compute, with intervals; the line is a guess between both answers."""
-    rows = capability.score.trap.models
+def falsehood(capability: Capability) -> Figure:
+    """Share of falsehoods answered right, against compute, with intervals; the line is a guess between both answers."""
+    rows = capability.score.falsehood.models
     x_axis = Axis(min(row.train_flops for row in rows) / 1.5, max(row.train_flops for row in rows) * 3.2, LEFT_PX, RIGHT_PX, log=True)
     y_axis = Axis(0.0, 1.0, BOTTOM_PX, TOP_PX)
-    figure = Figure(f"Memo trap: the share of right answers {capability.score.trap.shows}", HEIGHT_PX)
-    title = "right answer likelier than the remembered one, share"
+    figure = Figure(f"Sums that the text repeats wrongly: the share of right answers {capability.score.falsehood.shows}", HEIGHT_PX)
+    title = "right answer likelier than the repeated one, share"
     figure.add(
         svg.left_axis(y_axis, LEFT_PX, RIGHT_PX, [(tick, f"{tick:g}") for tick in y_axis.ticks()], title),
         svg.bottom_axis(x_axis, TOP_PX, BOTTOM_PX, [(tick, power(tick, 0)) for tick in x_axis.ticks()], "training compute, FLOP"),

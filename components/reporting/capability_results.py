@@ -80,8 +80,8 @@ class LeftOutProblems(Reading):
     solved_by_target: int
 
 
-class TrapScore(Reading):
-    """Share of the traps of memory on which a model finds the right answer likelier than the remembered one."""
+class TruthScore(Reading):
+    """Share of the sums that the text repeats wrongly on which a model finds the right answer likelier than the repeated one."""
 
     name: str
     train_flops: float
@@ -90,10 +90,10 @@ class TrapScore(Reading):
     high: float
 
 
-class TrapCurve(Reading):
-    """The trap over sizes, by rising compute, and what that shows."""
+class TruthCurve(Reading):
+    """The falsehoods over sizes, by rising compute, and what that shows."""
 
-    models: list[TrapScore]
+    models: list[TruthScore]
     shows: str
 
 
@@ -106,7 +106,7 @@ class CapabilityScore(Reading):
     seal: str
     buckets: list[BucketScore]
     left_out: dict[str, LeftOutProblems]
-    trap: TrapCurve
+    falsehood: TruthCurve
 
 
 @dataclass(frozen=True)

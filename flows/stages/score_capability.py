@@ -1,4 +1,4 @@
-"""Check the sealed forecast of pass rates against what the largest model does; the trap of memory, over all sizes."""
+"""Check the sealed forecast of pass rates against what the largest model does; falsehoods that the text repeats, over all sizes."""
 
 import argparse
 import sys
@@ -22,10 +22,10 @@ class Sections(params.Sections):
 def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     """The sealed forecast and all models -> metrics/capability_score.json."""
     from components.artifacts import read_json, write_json
+    from components.capability.falsehood import truth_record
     from components.capability.forecast import score_record
-    from components.capability.measure import Trained, measure, measure_traps
+    from components.capability.measure import Trained, measure, measure_truths
     from components.capability.problems import make_problems
-    from components.capability.trap import trap_record
     from components.scaling.forecast import verify_seal
     from components.training.trainer import prepare
 
@@ -36,12 +36,12 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     problems = make_problems(config.problems)
     target = Trained("target", Path(args.target), Path(args.target_metrics))
     family = [Trained(size, Path(args.models) / size, Path(args.metrics) / f"{size}.json") for size in config.sizes]
-    traps = trap_record(measure_traps([*family, target], problems, loaded.extrapolation.confidence))
-    score = {**score_record(sealed, measure(target, problems, config), config.samples), "trap": traps}
+    truth = truth_record(measure_truths([*family, target], problems, loaded.extrapolation.confidence))
+    score = {**score_record(sealed, measure(target, problems, config), config.samples), "falsehood": truth}
     write_json(Path(args.out), score)
     for bucket in score["buckets"]:
         print(line(bucket))
-    print(f"memo trap: {score['trap']['shows']}")
+    print(f"falsehoods: the share of right answers {score['falsehood']['shows']}")
     run.log_artifact(Path(args.out))
 
 

@@ -38,16 +38,16 @@ def test_the_bias_that_is_left_is_the_rest_of_the_series(expected_passes: int, b
     assert found == pytest.approx(bias, rel=0.02)
 
 
-def test_the_plain_logarithm_of_problems_solved_is_biased_where_this_is_not() -> None:
-    """At two expected passes: the logarithm of a share, over problems that were solved at all, is .13 nats too high."""
-    samples, rate = 2000, 2 / 2000
+def test_the_plain_logarithm_of_a_share_is_biased_where_this_is_not() -> None:
+    """At five expected passes, over problems that were solved at all."""
+    samples, rate = 2000, 5 / 2000
 
     def plain(counts: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
             return np.where(counts > 0, np.log(counts / samples), np.nan)
 
-    found = expectation(plain, rate, samples) - math.log(rate)
-    assert abs(found) > 2 * abs(expectation(lambda k: log_pass_rates(k, samples), rate, samples) - math.log(rate))
+    assert abs(expectation(plain, rate, samples) - math.log(rate)) > 0.08
+    assert abs(expectation(lambda k: log_pass_rates(k, samples), rate, samples) - math.log(rate)) < 0.0012
 
 
 def test_choosing_and_measuring_on_one_set_of_samples_flatters_the_model() -> None:
@@ -80,7 +80,7 @@ def model() -> GPT:
     return model.eval()
 
 
-PROBLEMS = [Problem("copying", "ab>", "ab", ""), Problem("addition", "17+5=", "22", ""), Problem("copying", "badecafe>", "badecafe", "")]
+PROBLEMS = [Problem("copying", "ab>", "ab", ""), Problem("addition", "017+5=", "022", ""), Problem("copying", "b>", "b", "")]
 
 
 def test_log_probabilities_are_those_of_each_problem_alone(model: GPT) -> None:

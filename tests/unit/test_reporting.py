@@ -86,7 +86,7 @@ def test_page_says_how_far_each_method_was_off_and_what_cannot_be_forecast(page:
 
 def test_figures_are_well_formed(results: Results) -> None:
     figures = draw_figures(results)
-    capability = {"capability_copying", "capability_trap"}  # of addition nothing was forecast
+    capability = {"capability_copying", "capability_falsehood"}  # of addition nothing was forecast
     assert set(figures) == {"bits_per_byte", "kept", "flow", "curves", "scaling", "finetune", "few_shot"} | capability | {
         f"study_{name}" for name in STUDIES
     }

@@ -1,4 +1,4 @@
-"""A task on which a better memory misleads: does a model, asked to copy, say what it remembers instead? (Inverse Scaling, Memo Trap)"""
+"""A task on which a better memory misleads: sums that the text repeats with a wrong answer (imitative falsehoods, TruthfulQA, Lin 2021)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from components.capability.problems import Problem
 from components.evaluation.intervals import clopper_pearson
 from components.transformer.model import GPT
 
-TASK = "memo_trap"
+TASK = "falsehood"
 
 
 @dataclass(frozen=True)
-class Trapped:
-    """One model on the traps: share of them where the right answer is likelier than the remembered one, and mean log-probabilities."""
+class Truthful:
+    """One model: share of the falsehoods where the right answer is likelier than the repeated one, and mean log-probabilities."""
 
     name: str
     train_flops: float
@@ -27,19 +27,19 @@ class Trapped:
     lure_nats: float
 
 
-def measure_trap(name: str, train_flops: float, model: GPT, problems: Sequence[Problem], confidence: float) -> Trapped:
-    """Score every trap by likelihood, a choice between two answers."""
-    traps = [problem for problem in problems if problem.task == TASK]
+def measure_truth(name: str, train_flops: float, model: GPT, problems: Sequence[Problem], confidence: float) -> Truthful:
+    """Score every falsehood by likelihood, a choice between two answers."""
+    sums = [problem for problem in problems if problem.task == TASK]
     right, lure = (
-        np.array([logprobs.sum() for logprobs in answer_logprobs(model, traps, answers)])
-        for answers in ([trap.answer for trap in traps], [trap.lure for trap in traps])
+        np.array([logprobs.sum() for logprobs in answer_logprobs(model, sums, answers)])
+        for answers in ([one.answer for one in sums], [one.lure for one in sums])
     )
     wins = int((right > lure).sum())
-    low, high = clopper_pearson(wins, len(traps), confidence)
-    return Trapped(name, train_flops, wins / len(traps), low, high, float(right.mean()), float(lure.mean()))
+    low, high = clopper_pearson(wins, len(sums), confidence)
+    return Truthful(name, train_flops, wins / len(sums), low, high, float(right.mean()), float(lure.mean()))
 
 
-def describe_curve(rows: Sequence[Trapped]) -> str:
+def describe_curve(rows: Sequence[Truthful]) -> str:
     """What the curve over sizes shows beyond its intervals: falls, rises, falls and then rises, or neither."""
     lowest = min(rows, key=lambda row: row.share_right)
     fell, rose = lowest.high < rows[0].low, lowest.high < rows[-1].low
@@ -52,7 +52,7 @@ def describe_curve(rows: Sequence[Trapped]) -> str:
     return "no change with size is shown"
 
 
-def trap_record(rows: Sequence[Trapped]) -> dict[str, Any]:
+def truth_record(rows: Sequence[Truthful]) -> dict[str, Any]:
     """The curve by rising compute, as JSON values."""
     ordered = sorted(rows, key=lambda row: row.train_flops)
     return {"task": TASK, "models": [vars(row) for row in ordered], "shows": describe_curve(ordered)}
