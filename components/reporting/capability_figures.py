@@ -10,14 +10,15 @@ LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX, HEIGHT_PX = 44, WIDTH_PX - 12, 52, 326, 37
 
 
 def draw_capability(capability: Capability) -> dict[str, Figure]:
-    """A figure for each task that has a forecast in either bucket, and one of the falsehoods."""
-    tasks = dict.fromkeys(bucket.task for bucket in capability.forecast.buckets if bucket.models)
+    """A figure for each task whose easy or hard problems every small model solves, and one of the falsehoods."""
+    tasks = dict.fromkeys(bucket.task for bucket in capability.forecast.buckets if bucket.models and bucket.name in BUCKET_COLOURS)
     return {f"capability_{task}": pass_rates(capability, task) for task in tasks} | {"capability_falsehood": falsehood(capability)}
 
 
 def pass_rates(capability: Capability, task: str) -> Figure:
     """-E[log pass rate] of the easy and the hard problems, both axes logarithmic: small models, sealed law with band, the target's star."""
-    buckets = {bucket.name: bucket for bucket in capability.forecast.buckets if bucket.task == task and bucket.name in BUCKET_COLOURS}
+    known = [bucket for bucket in capability.forecast.buckets if bucket.task == task and bucket.models]
+    buckets = {bucket.name: bucket for bucket in known if bucket.name in BUCKET_COLOURS}
     actual = {score.name: score.actual for score in capability.score.buckets if score.task == task}
     values = [value for name, bucket in buckets.items() for value in _values(bucket, actual[name])]
     flops = [model.train_flops for model in capability.forecast.models] + [capability.forecast.target.train_flops]

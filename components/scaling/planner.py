@@ -148,9 +148,8 @@ def plan(
     forecast = study.forecast(Point(flops))
     batch, rule, said = _batch(forecast.loss_nats, noise_scale_tokens)
     size = forecast.n_params
-    rates = (
-        () if size is None else tuple(_rate(name, points, size) for name, points in (("the ladder", ladder), ("GPT-3", GPT3_RATES)) if points)
-    )
+    rules = (("the ladder", ladder), ("GPT-3", GPT3_RATES))
+    rates = () if size is None else tuple(_rate(name, points, size) for name, points in rules if points)
     state = math.nan if size is None else STATE_BYTES_PER_PARAM * size
     hours, cost = None, None
     warnings = [*forecast.warnings, *said, *(rate.warning for rate in rates if rate.warning)]

@@ -36,8 +36,9 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     for left_out in excluded:
         print(f"left out: {left_out.rung}-{left_out.seed}, {left_out.reason}")
     target, ladder = planned_target(loaded), Path(args.ladder)
-    tables = (ladder_table(ladder, loaded.ladder, size) for size in ("parameters", "parameters_non_embedding"))
-    others = published_methods(*tables, target, loaded.extrapolation)
+    all_params = ladder_table(ladder, loaded.ladder, "parameters")
+    non_embedding = ladder_table(ladder, loaded.ladder, "parameters_non_embedding")
+    others = published_methods(all_params, non_embedding, target, loaded.extrapolation)
     record = make_forecast(runs, excluded, target.train_flops, loaded.extrapolation, others).record()
     write_json(Path(args.out), record)
     print(_line(record))

@@ -80,7 +80,7 @@ def test_a_window_of_the_stream_is_a_line(tmp_path: Path) -> None:
     assert all(sha256_file(tmp_path / "tokens" / file) == sha256_file(tmp_path / "again" / file) for file in files)
 
 
-@pytest.mark.parametrize("place", ["capability.target", *(f"capability.sizes.s{number}" for number in (1, 2, 3, 4))])
+@pytest.mark.parametrize("place", ["capability.target", *(f"capability.sizes.s{number}" for number in (1, 2, 3, 4, 5))])
 def test_the_shipped_family_reads_line_by_line_what_the_stream_holds(place: str) -> None:
     loaded = params.load(Sections, ["capability.common", place])
     assert loaded.model.context_length == LINE_CHARS + 1
