@@ -34,6 +34,8 @@ class CapabilityConfig(Frozen):
     """Answers drawn to a problem by each model, once to choose the problems and once more to measure pass rates on them."""
     min_problems: int = Field(ge=1)
     """With fewer problems that every small model solves, a bucket is not forecast."""
+    exponent_max: float = Field(gt=0)
+    """Greatest k of -E[log pass] = alpha C^-k considered, in place of extrapolation.exponent_max: pass rates change faster than losses."""
     common: dict[str, Any]
     """Overrides of dotted parameters, of every model; then those of a size, or of the target."""
     sizes: dict[str, dict[str, Any]] = Field(min_length=4)

@@ -35,7 +35,8 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     problems = make_problems(config.problems)
     places = [Trained(size, Path(args.models) / size, Path(args.metrics) / f"{size}.json") for size in config.sizes]
     models = [measure(place, problems, config) for place in places]
-    record = make_record(problems, models, target_flops(loaded), config.samples, config.min_problems, loaded.extrapolation)
+    fitting = loaded.extrapolation.model_copy(update={"exponent_max": config.exponent_max})
+    record = make_record(problems, models, target_flops(loaded), config.samples, config.min_problems, fitting)
     write_json(Path(args.out), record)
     for bucket in record["buckets"]:
         print(line(bucket))
