@@ -4,6 +4,7 @@ The law comes from a table of runs (see flows.forecast), or from the graph's lad
 """
 
 import argparse
+import json
 import math
 import sys
 from pathlib import Path
@@ -17,7 +18,6 @@ from flows import forecast, params, stage
 
 if TYPE_CHECKING:
     from components.scaling.planner import Plan
-    from components.scaling.table import RunTable
 
 
 class Sections(params.Sections):
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print a plan; exit status 2 and one line if the question or the table is no good."""
     args = _parser().parse_args(argv)
     try:
-        print("\n".join(_lines(args)))
+        print(_answer(args))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return stage.EXIT_BAD_INPUT
@@ -55,27 +55,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--table", type=Path, help="CSV file of runs; without, the graph's ladder")
     parser.add_argument("--ladder", type=Path, default=Path("metrics/ladder"), help="folder of the ladder's results")
     forecast.add_column_options(parser)
+    parser.add_argument("--json", action="store_true", help="for scripts: one JSON object, null for what is not known")
     return parser
 
 
-def _lines(args: argparse.Namespace) -> list[str]:
+def _answer(args: argparse.Namespace) -> str:
     from components.scaling import planner, table_forecast
+    from components.scaling.ladder import ladder_table
     from components.scaling.table import read_table
 
     _check(args)
     loaded = params.load(Sections)
     where = str(args.table or args.ladder)
-    table = read_table(args.table, forecast.named_columns(args)) if args.table else ladder_table(args.ladder, loaded.ladder)
+    table = read_table(args.table, forecast.named_columns(args)) if args.table else ladder_table(args.ladder, loaded.ladder, "parameters")
     study = table_forecast.study(table, loaded.extrapolation, loaded.extrapolation.confidence, where)
     device = None if args.device is None else planner.with_overrides(DEVICES[args.device], args.peak_flops, args.mfu, args.price_per_hour)
-    lines = []
-    if args.loss is not None:
-        flops, (low, high) = planner.flops_of_loss(study, args.loss)
-        lines = [f"loss {args.loss:g} takes {flops:.3g} FLOP ({low:.3g} to {high:.3g})"]
-    else:
-        flops = _flops(args, device)
+    wanted = None if args.loss is None else planner.flops_of_loss(study, args.loss)
+    flops = _flops(args, device) if wanted is None else wanted[0]
     plan = planner.plan(study, flops, device, args.devices, args.noise_scale, ladder_rates(args.ladder, loaded))
-    return [*lines, *_report(plan, device, args.devices, study.confidence)]
+    if args.json:
+        span = None if wanted is None else [value if math.isfinite(value) else None for value in wanted[1]]
+        return json.dumps({**planner.plan_record(plan, study.confidence), "flops_interval": span}, allow_nan=False)
+    lines = [] if wanted is None else [f"loss {args.loss:g} takes {flops:.3g} FLOP ({wanted[1][0]:.3g} to {wanted[1][1]:.3g})"]
+    return "\n".join([*lines, *_report(plan, device, args.devices, study.confidence)])
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -100,23 +102,6 @@ def _flops(args: argparse.Namespace, device: Device | None) -> float:
     )
 
 
-def ladder_table(folder: Path, ladder: LadderConfig) -> "RunTable":
-    """The graph's ladder as a table; a rung's seeds are runs of their own."""
-    import numpy as np
-
-    from components.artifacts import read_json
-    from components.scaling.ladder import read_ladder
-    from components.scaling.table import LeftOut, RunTable
-
-    runs, excluded = read_ladder(folder, ladder)
-    if not runs:
-        raise InputError(f"{folder}: no run of the ladder has a finite loss; mend the ladder")
-    records = [read_json(folder / f"{run.rung}-{run.seed}.json") for run in runs]
-    columns = [np.array([float(record[key]) for record in records]) for key in ("train_flops", "loss_nats", "parameters", "train_tokens")]
-    left_out = tuple(LeftOut(0, f"{run.rung}-{run.seed}: {run.reason}") for run in excluded)
-    return RunTable(columns[0], columns[1], np.arange(1, len(runs) + 1), columns[2], columns[3], left_out)
-
-
 def ladder_rates(folder: Path, loaded: Sections) -> list[tuple[float, float]]:
     """(parameters, learning rate) of each rung that has trained."""
     from components.artifacts import read_json
@@ -138,7 +123,7 @@ def _report(plan: "Plan", device: Device | None, count: int, confidence: float) 
         f"{told.flops:.3g} FLOP, {told.compute_ratio:.3g} times the largest run: {shape}",
         f"  loss {told.loss_nats:.4f} nats per token, {100 * confidence:g} % interval {span} ({told.method})",
         f"  batch {plan.batch_tokens:.3g} tokens ({plan.batch_rule})",
-        *(f"  learning rate {rate.value:.2g} ({rate.rule}'s rule)" for rate in plan.rates),
+        *(f"  learning rate {rate.value:.2g} (by those of {rate.rule})" for rate in plan.rates),
         f"  weights and optimiser {plan.state_bytes / 1e9:.3g} GB, activations not counted",
     ]
     if device is not None and plan.hours is not None:

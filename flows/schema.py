@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from components.capability.config import CapabilityConfig
 from components.curation.config import CurationConfig, MixtureConfig
 from components.errors import InputError
 from components.evaluation.config import EvaluationConfig, ProtocolConfig
@@ -40,6 +41,7 @@ class Params(params.Sections):
     evaluation: EvaluationConfig
     protocol: ProtocolConfig
     extrapolation: ExtrapolationConfig
+    capability: CapabilityConfig
     studies: dict[str, StudyConfig]
 
 
@@ -58,6 +60,8 @@ def cells(whole: Params) -> Iterator[list[str]]:
     """The places in params.yaml whose overrides make each kind of cell."""
     yield ["target"]
     yield from ([f"ladder.rungs.{rung}"] for rung in whole.ladder.rungs)
+    yield from (["capability.common", f"capability.sizes.{size}"] for size in whole.capability.sizes)
+    yield ["capability.common", "capability.target"]
     for name, study in whole.studies.items():
         yield from ([f"studies.{name}.common", f"studies.{name}.arms.{arm}"] for arm in study.arms)
 

@@ -88,6 +88,7 @@ def write_example(root: Path) -> Places:
     _write_tasks(places)
     _write_training(places)
     _write_scores(places)
+    _write_capability(places)
     for name, study in STUDIES.items():
         for number, arm in enumerate(study.arms):
             for seed in study.seeds:
@@ -229,7 +230,43 @@ def _write_training(places: Places) -> None:
     ]
     write_json(places.metrics / "forecast.json", {**statement, "form": "L(C) = E + A C^-b", "runs": runs, "excluded": [], "curve": curve})
     outcome = {"actual_loss_nats": actual, "error_nats": forecast - actual, "relative_error": (forecast - actual) / actual, "inside": True}
-    write_json(places.metrics / "forecast_score.json", {**statement, **outcome})
+    methods = {
+        "L(C) = E + A C^-b": {"loss_nats": forecast, "relative_error": outcome["relative_error"], "note": ""},
+        "approach 2 (Hoffmann 2022)": {"loss_nats": None, "relative_error": None, "note": "0 budgets are too few"},
+    }
+    write_json(places.metrics / "forecast_score.json", {**statement, **outcome, "methods": methods})
+
+
+def _write_capability(places: Places) -> None:
+    sizes, target_flops = {"s1": 1e9, "s2": 3e9, "s3": 9e9, "s4": 2e10}, 3e11
+    curve = [
+        {"train_flops": c, "minus_log_pass": 40 * c**-0.1, "low": 36 * c**-0.1, "high": 44 * c**-0.1}
+        for c in (*sizes.values(), target_flops)
+    ]
+    why = "only 3 problems are solved by every small model, 10 are needed"
+    rows: list[dict[str, Any]] = [
+        {"task": "copying", "name": name, "forecast": {"curve": curve}, "why_not": ""} for name in ("all", "easy", "hard")
+    ]
+    rows += [{"task": "addition", "name": name, "forecast": None, "why_not": why} for name in ("all", "easy", "hard")]
+    values = {name: [{"name": size, "minus_log_pass": 41 * c**-0.1} for size, c in sizes.items()] for name in ("copying", "addition")}
+    buckets = [row | {"models": values["copying"] if row["forecast"] else []} for row in rows]
+    models = [{"name": size, "train_flops": c} for size, c in sizes.items()]
+    forecast = {"form": "-E[log pass rate] = alpha C^-k", "target": {"train_flops": target_flops}, "models": models, "buckets": buckets}
+    write_json(places.metrics / "capability_forecast.json", forecast)
+    told = {"actual": 2.9, "forecast": 2.85, "low": 2.57, "high": 3.14, "inside": True}
+    nothing = {"actual": 5.1, "forecast": None, "low": None, "high": None, "inside": None}
+    scores = [
+        {"task": row["task"], "name": row["name"], "problems": 40, "why_not": row["why_not"], **(told if row["forecast"] else nothing)}
+        for row in rows
+    ]
+    left_out = {"addition": {"problems": 97, "solved_by_target": 12}, "copying": {"problems": 0, "solved_by_target": 0}}
+    rows_of_truth = [
+        {"name": name, "train_flops": flops, "share_right": share, "low": share - 0.1, "high": share + 0.1}
+        for (name, flops), share in zip({**sizes, "target": target_flops}.items(), (0.5, 0.45, 0.3, 0.2, 0.6), strict=True)
+    ]
+    facts = {"confidence": 0.95, "samples": 10000, "compute_ratio": 15.0, "seal": "5c" * 32}
+    truth = {"models": rows_of_truth, "shows": "falls with size, then rises (U-shaped)"}
+    write_json(places.metrics / "capability_score.json", {**facts, "buckets": scores, "left_out": left_out, "falsehood": truth})
 
 
 def _training(flops: float, loss: float, tokens: int, parameters: int) -> dict[str, Any]:

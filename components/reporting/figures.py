@@ -5,6 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from components.reporting import charts, svg
+from components.reporting.capability_figures import draw_capability
 from components.reporting.charts import Bar, Dot, DotRow, Line, Segment, Step
 from components.reporting.curve import Curve
 from components.reporting.evaluation_figures import reliability_diagram
@@ -43,7 +44,7 @@ def draw_figures(results: Results) -> dict[str, Figure]:
         "few_shot": few_shot(results),
     }
     figures |= {f"reliability_{task}": reliability(results, task) for task in choice_tasks(results)}
-    return figures | {f"study_{name}": study(results, name) for name in results.studies}
+    return figures | draw_capability(results.capability) | {f"study_{name}": study(results, name) for name in results.studies}
 
 
 def bits_per_byte(results: Results) -> Figure:
@@ -149,7 +150,7 @@ def smooth(curve: Curve) -> list[tuple[float, float]]:
 
 
 def scaling(results: Results) -> Figure:
-    """Loss against compute, both logarithmic: every run of the ladder, the sealed law with its interval, and the outcome."""
+    """Loss against compute, both logarithmic, after figure 1 of the GPT-4 report: small runs, sealed law with its interval, outcome."""
     runs = [cell for cells in results.ladder.values() for cell in cells] + [results.target]
     curve = results.forecast.curve
     losses = [run.loss_nats for run in runs] + [end for point in curve for end in (point.low, point.high)]
@@ -171,7 +172,7 @@ def scaling(results: Results) -> Figure:
         figure.add(*(svg.mark("dot", x_axis.at(cell.train_flops), y_axis.at(cell.loss_nats), "blue", note) for cell, note in notes))
     x, y = x_axis.at(results.target.train_flops), y_axis.at(results.target.loss_nats)
     figure.add(
-        svg.mark("diamond", x, y, "orange", f"target: {results.target.loss_nats:.3f}"), svg.text(x + 11, y + 4, "target", class_="strong")
+        svg.mark("star", x, y, "orange", f"target: {results.target.loss_nats:.3f}"), svg.text(x + 11, y + 4, "target", class_="strong")
     )
     return figure
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import Corpus, read_json, read_manifest
 from components.errors import InputError
+from components.reporting.capability_results import Capability, CapabilityForecast, CapabilityScore
 from components.reporting.curve import Curve, read_curve
+from components.reporting.reading import read_record
 from components.reporting.results import (
     CorpusMetrics,
     EvaluationMetrics,
@@ -24,7 +26,6 @@ from components.reporting.results import (
     Study,
     TokensMetrics,
     TrainingMetrics,
-    read_record,
 )
 from components.scaling.config import LadderConfig
 from components.studies.config import StudyConfig
@@ -81,6 +82,7 @@ def gather_results(
         curves=_curves(places, cells),
         forecast=forecast,
         forecast_score=read_record(metrics / "forecast_score.json", ForecastScore),
+        capability=_capability(metrics),
         finetune=_finetune(places),
         evaluation=read_record(metrics / "evaluation.json", EvaluationMetrics),
         studies={name: read_study(metrics / "studies" / name, name, config, confidence) for name, config in studies.items()},
@@ -104,6 +106,11 @@ def _usable_cells(ladder: LadderConfig, forecast: ForecastMetrics) -> dict[str, 
 def _curves(places: Places, cells: Mapping[str, list[str]]) -> dict[str, Curve]:
     curves = {cell: read_curve(places.ladder_data / cell / "curve.csv") for names in cells.values() for cell in names}
     return curves | {"target": read_curve(places.target_data / "curve.csv")}
+
+
+def _capability(metrics: Path) -> Capability:
+    forecast = read_record(metrics / "capability_forecast.json", CapabilityForecast)
+    return Capability(forecast, read_record(metrics / "capability_score.json", CapabilityScore))
 
 
 def _finetune(places: Places) -> dict[str, FinetunePair]:

@@ -1,24 +1,12 @@
 """Everything the report shows, typed: one record per metrics file, checked when it is read."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from components.artifacts import read_json
-from components.errors import InputError
+from components.reporting.capability_results import Capability
 from components.reporting.curve import Curve
+from components.reporting.reading import Reading
 from components.studies.config import StudyConfig
-
-
-class Reading(BaseModel):
-    """Part of a metrics file. Keys that the report does not use are passed over, missing ones are an error."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-
-R = TypeVar("R", bound=Reading)
 
 
 class DocumentCounts(Reading):
@@ -122,6 +110,14 @@ class ForecastMetrics(Reading):
     seal: str
 
 
+class MethodScore(Reading):
+    """What one way to fit a law said of the target, from the same runs: None where it says nothing, ``note`` then says why."""
+
+    loss_nats: float | None
+    relative_error: float | None
+    note: str
+
+
 class ForecastScore(Reading):
     """metrics/forecast_score.json: the sealed forecast beside what the target reached; errors are forecast minus actual."""
 
@@ -134,6 +130,7 @@ class ForecastScore(Reading):
     inside: bool
     compute_ratio: float
     seal: str
+    methods: dict[str, MethodScore]
 
 
 class Scored(Reading):
@@ -255,23 +252,10 @@ class Results:
     curves: dict[str, Curve]
     forecast: ForecastMetrics
     forecast_score: ForecastScore
+    capability: Capability
     finetune: dict[str, FinetunePair]
     evaluation: EvaluationMetrics
     studies: dict[str, Study]
     confidence: float
     parameters: dict[str, dict[str, Any]]
     """Section -> key -> value of the target's parameters."""
-
-
-def read_record(path: Path, record: type[R]) -> R:
-    """Read one metrics file.
-
-    Raises:
-        InputError: the file is missing or damaged, or lacks a key that the report shows.
-    """
-    try:
-        return record.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {key}: {first['msg']}; delete it and run dvc repro") from None

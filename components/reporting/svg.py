@@ -12,6 +12,7 @@ from pathlib import Path
 WIDTH_PX = 520
 CHAR_PX = 7.0  # mean advance of figure text at the 14 px of narrow screens; less elsewhere
 LINE_PX = 18
+STAR_PX = 9.0
 FIGURE_CSS = Path(__file__).with_name("figure.css").read_text(encoding="utf-8")
 
 
@@ -147,9 +148,10 @@ def legend(entries: list[tuple[str, str]], left_px: float, top_px: float) -> tup
 
 
 def mark(shape: str, x: float, y: float, css: str, note: str) -> str:
-    """A point: ``dot``, ``ring`` or ``diamond``."""
-    if shape == "diamond":
-        points = f"{x:.1f},{y - 7:.1f} {x + 7:.1f},{y:.1f} {x:.1f},{y + 7:.1f} {x - 7:.1f},{y:.1f}"
+    """A point: ``dot``, ``ring`` or ``star``."""
+    if shape == "star":
+        corners = [(STAR_PX if corner % 2 == 0 else 0.45 * STAR_PX, math.pi * (corner / 5 - 0.5)) for corner in range(10)]
+        points = " ".join(f"{x + radius * math.cos(turn):.1f},{y + radius * math.sin(turn):.1f}" for radius, turn in corners)
         return tag("polygon", tooltip(note), class_=f"fill {css}", points=points)
     return tag("circle", tooltip(note), class_=f"{'ring' if shape == 'ring' else 'fill'} {css}", cx=x, cy=y, r=4.5)
 

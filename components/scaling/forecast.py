@@ -1,7 +1,7 @@
 """The forecast of a larger run: made before it trains, sealed by a hash, scored when it has trained.
 
 GPT-4 report, section 3.1: L(C) = a C^b + c, fitted to smaller runs of the same recipe, stated before the large run ended.
-Ours adds an interval, the plain power law of GPT-3 beside it, and the seal.
+Ours adds an interval, the plain power law of GPT-3 and the other published methods beside it, and the seal.
 """
 
 import hashlib
@@ -30,6 +30,8 @@ class Forecast:
     target_flops: float
     fit: Fit
     plain: Fit
+    others: Mapping[str, Mapping[str, Any]]
+    """What other methods say (``methods.published_methods``), by name."""
     runs: tuple[LadderRun, ...]
     excluded: tuple[ExcludedRun, ...]
 
@@ -45,7 +47,7 @@ class Forecast:
             **_statement(self.fit, self.target_flops),
             "confidence": self.fit.config.confidence,
             "form": FORM,
-            "forms": {FORM: _statement(self.fit, self.target_flops), PLAIN_FORM: _statement(self.plain, self.target_flops)},
+            "methods": self._methods(),
             "scatter": {
                 "unit": scatter.unit,
                 "degrees_of_freedom": scatter.degrees_of_freedom,
@@ -60,6 +62,11 @@ class Forecast:
         }
         return {**content, "seal": seal(content)}
 
+    def _methods(self) -> dict[str, dict[str, Any]]:
+        """Every method's loss at the target; the two laws of compute have an interval, the others have none."""
+        laws = {form: {**_statement(fit, self.target_flops), "note": ""} for form, fit in ((FORM, self.fit), (PLAIN_FORM, self.plain))}
+        return laws | {name: {**other, "low": None, "high": None} for name, other in self.others.items()}
+
     def _curve(self) -> list[dict[str, float]]:
         """The law and its interval from the smallest run to the target, for a plot."""
         smallest = min(run.train_flops for run in self.runs)
@@ -70,7 +77,13 @@ class Forecast:
         return rows
 
 
-def make_forecast(runs: list[LadderRun], excluded: list[ExcludedRun], target_flops: float, config: ExtrapolationConfig) -> Forecast:
+def make_forecast(
+    runs: list[LadderRun],
+    excluded: list[ExcludedRun],
+    target_flops: float,
+    config: ExtrapolationConfig,
+    others: Mapping[str, Mapping[str, Any]],
+) -> Forecast:
     """Forecast the loss of one new run of ``target_flops`` operations from the runs of the ladder.
 
     The interval is that of the law with an irreducible loss, of which the plain power law is the case E = 0: it holds both
@@ -79,7 +92,8 @@ def make_forecast(runs: list[LadderRun], excluded: list[ExcludedRun], target_flo
     Raises:
         InputError: fewer than four rungs are left, a run of the ladder is as large as the target, or the runs scatter too much.
     """
-    forecast = Forecast(target_flops, fit_ladder(runs, config, True), fit_ladder(runs, config, False), tuple(runs), tuple(excluded))
+    fits = fit_ladder(runs, config, True), fit_ladder(runs, config, False)
+    forecast = Forecast(target_flops, *fits, others, tuple(runs), tuple(excluded))
     if forecast.compute_ratio <= 1:
         raise InputError(
             f"params.yaml: the target's {target_flops:.3g} FLOP are no more than the largest rung's; "
@@ -126,12 +140,19 @@ def score_forecast(forecast: Mapping[str, Any], target: Mapping[str, Any], targe
     if flops != planned:
         raise InputError(f"{target_path}: trained with {flops} FLOP, the forecast is for {planned}; run dvc repro")
     kept = {key: forecast[key] for key in ("confidence", "compute_ratio", "seal")}
-    forms = {name: _score(form, actual) for name, form in forecast["forms"].items()}
-    return {**kept, "actual_loss_nats": actual, **_score(forecast, actual), "forms": forms}
+    methods = {name: _score(method, actual) | {"note": method["note"]} for name, method in forecast["methods"].items()}
+    return {**kept, "actual_loss_nats": actual, **_score(forecast, actual), "methods": methods}
 
 
 def _score(stated: Mapping[str, Any], actual: float) -> dict[str, Any]:
-    error_nats = stated["loss_nats"] - actual
-    inside = stated["low"] <= actual <= stated["high"]
-    bounds = {key: stated[key] for key in ("loss_nats", "low", "high")}
-    return {**bounds, "error_nats": error_nats, "relative_error": error_nats / actual, "inside": inside}
+    """None where the method says nothing, or has no interval."""
+    loss, low, high = (stated[key] for key in ("loss_nats", "low", "high"))
+    error_nats = None if loss is None else loss - actual
+    return {
+        "loss_nats": loss,
+        "low": low,
+        "high": high,
+        "error_nats": error_nats,
+        "relative_error": None if error_nats is None else error_nats / actual,
+        "inside": None if low is None else low <= actual <= high,
+    }

@@ -3,11 +3,14 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from components.artifacts import read_json
 from components.errors import InputError
 from components.scaling.config import LadderConfig
+from components.scaling.table import LeftOut, RunTable
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,21 @@ def read_ladder(folder: Path, ladder: LadderConfig) -> tuple[list[LadderRun], li
     """
     found = [_read_run(folder / f"{rung}-{seed}.json", rung, seed) for rung in ladder.rungs for seed in ladder.seeds]
     return [run for run in found if isinstance(run, LadderRun)], [run for run in found if isinstance(run, ExcludedRun)]
+
+
+def ladder_table(folder: Path, ladder: LadderConfig, size: Literal["parameters", "parameters_non_embedding"]) -> RunTable:
+    """The ladder as a table whose N is ``size``; a rung's seeds are runs of their own.
+
+    Raises:
+        InputError: as ``read_ladder``; or no run has a finite loss.
+    """
+    runs, excluded = read_ladder(folder, ladder)
+    if not runs:
+        raise InputError(f"{folder}: no run of the ladder has a finite loss; mend the ladder")
+    records = [read_json(folder / f"{run.rung}-{run.seed}.json") for run in runs]
+    columns = [np.array([float(record[key]) for record in records]) for key in ("train_flops", "loss_nats", size, "train_tokens")]
+    left_out = tuple(LeftOut(0, f"{run.rung}-{run.seed}: {run.reason}") for run in excluded)
+    return RunTable(columns[0], columns[1], np.arange(1, len(runs) + 1), columns[2], columns[3], left_out)
 
 
 def _read_run(path: Path, rung: str, seed: int) -> LadderRun | ExcludedRun:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,32 @@ class Plan:
     cost_usd: float | None
     published: tuple[Answer, ...]
     warnings: tuple[str, ...]
+
+
+def plan_record(plan: Plan, confidence: float) -> dict[str, Any]:
+    """The plan for scripts: plain JSON values, None for what is not known."""
+    told = plan.forecast
+    return {
+        "flops": told.flops,
+        "compute_ratio": told.compute_ratio,
+        "n_params": told.n_params,
+        "n_params_interval": told.n_params_interval,
+        "n_tokens": told.n_tokens,
+        "n_tokens_interval": told.n_tokens_interval,
+        "loss_nats": told.loss_nats,
+        "low": told.interval[0],
+        "high": told.interval[1],
+        "confidence": confidence,
+        "method": told.method,
+        "batch_tokens": plan.batch_tokens,
+        "batch_rule": plan.batch_rule,
+        "learning_rates": {rate.rule: rate.value for rate in plan.rates},
+        "state_bytes": None if math.isnan(plan.state_bytes) else plan.state_bytes,
+        "hours": plan.hours,
+        "cost_usd": plan.cost_usd,
+        "published": {answer.name: {key: value for key, value in vars(answer).items() if key != "name"} for answer in plan.published},
+        "warnings": list(plan.warnings),
+    }
 
 
 def flops_of_hours(hours: float, device: Device, count: int) -> float:
@@ -121,9 +148,8 @@ def plan(
     forecast = study.forecast(Point(flops))
     batch, rule, said = _batch(forecast.loss_nats, noise_scale_tokens)
     size = forecast.n_params
-    rates = (
-        () if size is None else tuple(_rate(name, points, size) for name, points in (("ladder", ladder), ("GPT-3", GPT3_RATES)) if points)
-    )
+    rules = (("the ladder", ladder), ("GPT-3", GPT3_RATES))
+    rates = () if size is None else tuple(_rate(name, points, size) for name, points in rules if points)
     state = math.nan if size is None else STATE_BYTES_PER_PARAM * size
     hours, cost = None, None
     warnings = [*forecast.warnings, *said, *(rate.warning for rate in rates if rate.warning)]
@@ -160,12 +186,12 @@ def _rate(name: str, points: Sequence[tuple[float, float]], n_params: float) -> 
     """A line of learning rate against parameters, both as logarithms."""
     sizes, values = np.log(np.array(points)).T
     if len(np.unique(sizes)) < 2:
-        return Rate(name, float(np.exp(values.mean())), f"the {name}'s learning rate is of one size")
+        return Rate(name, float(np.exp(values.mean())), f"learning rates of {name} are of one size")
     slope, start = np.polyfit(sizes, values, 1)
     value = float(np.exp(start + slope * np.log(n_params)))
     far = not np.exp(sizes.min()) / 2 <= n_params <= np.exp(sizes.max()) * 2
     span = f"{np.exp(sizes.min()):.3g} to {np.exp(sizes.max()):.3g}"
-    return Rate(name, value, f"the {name}'s learning rates are of {span} parameters: sweep before you trust the rule" if far else "")
+    return Rate(name, value, f"learning rates of {name} are of {span} parameters: sweep before you trust the rule" if far else "")
 
 
 def with_overrides(device: Device, peak: float | None, mfu: float | None, price: float | None) -> Device:

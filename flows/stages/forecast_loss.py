@@ -3,13 +3,16 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.scaling.config import ExtrapolationConfig, LadderConfig
 from components.tokenization.config import TokenizationConfig
 from components.training.config import TrainingConfig
 from components.transformer.config import ModelConfig
 from flows import params, stage, tracking
+
+if TYPE_CHECKING:
+    from components.scaling.methods import Target
 
 
 class Sections(params.Sections):
@@ -26,25 +29,32 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     """metrics/ladder -> metrics/forecast.json."""
     from components.artifacts import write_json
     from components.scaling.forecast import make_forecast
-    from components.scaling.ladder import read_ladder
+    from components.scaling.ladder import ladder_table, read_ladder
+    from components.scaling.methods import published_methods
 
     runs, excluded = read_ladder(Path(args.ladder), loaded.ladder)
     for left_out in excluded:
         print(f"left out: {left_out.rung}-{left_out.seed}, {left_out.reason}")
-    record = make_forecast(runs, excluded, target_flops(loaded), loaded.extrapolation).record()
+    target, ladder = planned_target(loaded), Path(args.ladder)
+    all_params = ladder_table(ladder, loaded.ladder, "parameters")
+    non_embedding = ladder_table(ladder, loaded.ladder, "parameters_non_embedding")
+    others = published_methods(all_params, non_embedding, target, loaded.extrapolation)
+    record = make_forecast(runs, excluded, target.train_flops, loaded.extrapolation, others).record()
     write_json(Path(args.out), record)
     print(_line(record))
     run.log_metrics({key: record[key] for key in ("loss_nats", "low", "high", "compute_ratio")})
     run.log_artifact(Path(args.out))
 
 
-def target_flops(loaded: Sections) -> int:
-    """Operations of the target."""
-    from components.transformer.accounting import train_flops
+def planned_target(loaded: Sections) -> "Target":
+    """Operations, parameters and tokens of the target."""
+    from components.scaling.methods import Target
+    from components.transformer.accounting import num_parameters, num_parameters_non_embedding, train_flops
     from components.transformer.config import TransformerConfig
 
     config = TransformerConfig(**loaded.model.model_dump(), vocab_size=loaded.tokenization.vocab_size)
-    return train_flops(config, loaded.training.tokens_seen)
+    tokens = loaded.training.tokens_seen
+    return Target(train_flops(config, tokens), num_parameters(config), num_parameters_non_embedding(config), tokens)
 
 
 def _line(record: dict[str, Any]) -> str:

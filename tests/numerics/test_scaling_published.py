@@ -76,7 +76,7 @@ class Outcome:
 def outcome(ladder: list[Run], target: Run) -> Outcome:
     flops, actual = target
     runs = [LadderRun(f"r{number}", 0, run_flops, loss) for number, (run_flops, loss) in enumerate(ladder)]
-    forecast = make_forecast(runs, [], flops, CONFIG)
+    forecast = make_forecast(runs, [], flops, CONFIG, {})
     low, high = forecast.fit.interval(flops)
     return Outcome(forecast.compute_ratio, forecast.fit.law.loss_nats(flops) / actual - 1, low <= actual <= high)
 

@@ -29,6 +29,9 @@ def small_params() -> dict[str, Any]:
         values["tasks"][name] |= {"train_items": 16, "test_items": 8}
     values["sources"]["docs"]["distributions"] = ["matplotlib", "networkx", "numpy", "scikit-learn"]  # names are a choice between four
     values["tasks"]["synthetic"] |= {"train_items": 6, "test_items": 6}
+    values["capability"]["problems"] |= {"per_task": 12, "train_tokens": 40_000, "held_out_tokens": 1000}
+    for number, size in enumerate([*values["capability"]["sizes"].values(), values["capability"]["target"]], start=1):
+        size |= {"training.train_tokens": 6400 * number, "training.warmup_tokens": 640}
     values["finetuning"] |= {"epochs": 1, "batch_sequences": 8}
     values["evaluation"] |= {"shots": [0, 1], "items_per_task": 4, "max_answer_tokens": 4}
     for study in values["studies"].values():

@@ -78,9 +78,17 @@ def test_page_shows_the_key_figures(page: str, results: Results) -> None:
     assert all(study.question in page for study in STUDIES.values())
 
 
+def test_page_says_how_far_each_method_was_off_and_what_cannot_be_forecast(page: str) -> None:
+    assert "approach 2 (Hoffmann 2022)" in page and "0 budgets are too few" in page
+    assert "not forecast: only 3 problems are solved by every small model" in page
+    assert "97 problems of addition, which some small model never solved (the largest solves 12 of them at least once)" in page
+    assert "falls with size, then rises (U-shaped)" in page
+
+
 def test_figures_are_well_formed(results: Results) -> None:
     figures = draw_figures(results)
-    assert set(figures) == {"bits_per_byte", "kept", "flow", "curves", "scaling", "finetune", "few_shot"} | {
+    capability = {"capability_copying", "capability_falsehood"}  # of addition nothing was forecast
+    assert set(figures) == {"bits_per_byte", "kept", "flow", "curves", "scaling", "finetune", "few_shot"} | capability | {
         *(f"study_{name}" for name in STUDIES),
         *(f"reliability_{task}" for task in LABELLED),
     }
@@ -118,7 +126,8 @@ def test_ladder_is_sorted_by_compute(results: Results) -> None:
     assert ladder_rows(shuffled) == ladder_rows(results)
 
 
-REQUIRED = """corpus.json tokens.json ladder/r3-1.json target.json forecast.json forecast_score.json evaluation.json
+REQUIRED = """capability_forecast.json capability_score.json
+    corpus.json tokens.json ladder/r3-1.json target.json forecast.json forecast_score.json evaluation.json
     finetune/see_also-scratch.json studies/batch_size/b8k-2.json"""
 
 

@@ -199,7 +199,21 @@ def test_a_plan_from_the_graphs_ladder(tmp_path: Path, monkeypatch: pytest.Monke
                 {"train_flops": 6.7 * n * d, "loss_nats": loss, "parameters": n, "train_tokens": d},
             )
     text = plan_text(capsys, "--flops", "1e14")
-    assert "ladder's rule" in text
+    assert "by those of the ladder" in text
     assert "warning: looks" in text
     assert plan.main(["--hours", "1"]) == 2
     assert "need --device" in capsys.readouterr().err
+
+
+def test_a_plan_for_scripts_is_json_that_says_what_the_text_says(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["--table", table(runs()), "--device", "a100-40gb", "--noise-scale", "5e5"]
+    text = plan_text(capsys, *own, "--flops", "1.8e19")
+    told = json.loads(plan_text(capsys, *own, "--flops", "1.8e19", "--json"))
+    assert f"loss {told['loss_nats']:.4f} nats per token" in text and told["low"] < told["loss_nats"] < told["high"]
+    assert f"N {told['n_params']:.3g}, D {told['n_tokens']:.3g}" in text
+    assert (told["flops"], told["batch_tokens"], told["flops_interval"]) == (1.8e19, 5e5, None)
+    assert told["cost_usd"] is None and told["hours"] > 0  # no source states its price
+    assert set(told["published"]) == {"Kaplan 2020", "Chinchilla"} and set(told["learning_rates"]) >= {"GPT-3"}
+    assert [f"warning: {warning}" for warning in told["warnings"]] == [line for line in text.splitlines() if line.startswith("warning: ")]
+    low, high = json.loads(plan_text(capsys, *own, "--loss", "3.0", "--json"))["flops_interval"]
+    assert low < high

@@ -29,7 +29,11 @@ def ladder(rung_sd: float = 0.0, seed_sd: float = 0.003, seeds: int = 2, draw: i
 
 @pytest.fixture(scope="module")
 def record() -> dict[str, Any]:
-    return make_forecast(ladder(), [ExcludedRun("r0", 7, "diverged")], TARGET_FLOPS, CONFIG).record()
+    others = {
+        "wild": {"loss_nats": 3.0, "parameters": {"E": 1.0}, "note": ""},
+        "mute": {"loss_nats": None, "parameters": {}, "note": "too few"},
+    }
+    return make_forecast(ladder(), [ExcludedRun("r0", 7, "diverged")], TARGET_FLOPS, CONFIG, others).record()
 
 
 def test_record_holds_the_forecast_and_its_grounds(record: dict[str, Any]) -> None:
@@ -50,16 +54,34 @@ def test_interval_widens_with_distance(record: dict[str, Any]) -> None:
 
 
 def test_same_ladder_same_bytes(record: dict[str, Any]) -> None:
-    again = make_forecast(ladder(), [ExcludedRun("r0", 7, "diverged")], TARGET_FLOPS, CONFIG).record()
-    assert json.dumps(again) == json.dumps(record)
+    first, again = (make_forecast(ladder(), [], TARGET_FLOPS, CONFIG, {}).record() for _ in range(2))
+    assert json.dumps(again) == json.dumps(first)
+    assert first["seal"] != record["seal"]
+
+
+def test_every_method_is_held_against_the_target(record: dict[str, Any]) -> None:
+    score = score_forecast(record, {"loss_nats": 2.0, "train_flops": TARGET_FLOPS}, Path("metrics/target.json"))["methods"]
+    assert list(score) == ["L(C) = E + A C^-b", "L(C) = A C^-b", "wild", "mute"]
+    assert score["L(C) = E + A C^-b"]["loss_nats"] == record["loss_nats"]
+    assert score["wild"] == {
+        "loss_nats": 3.0,
+        "low": None,
+        "high": None,
+        "error_nats": 1.0,
+        "relative_error": 0.5,
+        "inside": None,
+        "note": "",
+    }
+    assert score["mute"]["error_nats"] is score["mute"]["relative_error"] is None
+    assert score["mute"]["note"] == "too few"
 
 
 def test_both_forms_lie_inside_unless_the_ladder_refutes_the_plain_one() -> None:
-    noisy = make_forecast(ladder(seed_sd=0.02), [], TARGET_FLOPS, CONFIG).record()
-    plain = noisy["forms"]["L(C) = A C^-b"]["loss_nats"]
+    noisy = make_forecast(ladder(seed_sd=0.02), [], TARGET_FLOPS, CONFIG, {}).record()
+    plain = noisy["methods"]["L(C) = A C^-b"]["loss_nats"]
     assert noisy["low"] <= plain <= noisy["high"]
-    exact = make_forecast(ladder(seed_sd=0.0002), [], TARGET_FLOPS, CONFIG).record()
-    assert exact["forms"]["L(C) = A C^-b"]["loss_nats"] < exact["low"]
+    exact = make_forecast(ladder(seed_sd=0.0002), [], TARGET_FLOPS, CONFIG, {}).record()
+    assert exact["methods"]["L(C) = A C^-b"]["loss_nats"] < exact["low"]
 
 
 def test_rungs_that_miss_the_law_by_more_than_their_seeds_explain_are_the_units_of_evidence() -> None:
@@ -85,19 +107,19 @@ def test_a_ladder_without_scatter_has_a_narrow_interval() -> None:
 def test_three_rungs_are_too_few() -> None:
     runs = [run for run in ladder() if run.rung in ("r0", "r1", "r2")]
     with pytest.raises(InputError, match=r"params\.yaml: ladder has 3 rungs with a finite loss, a forecast needs 4"):
-        make_forecast(runs, [], TARGET_FLOPS, CONFIG)
+        make_forecast(runs, [], TARGET_FLOPS, CONFIG, {})
 
 
 def test_a_target_no_larger_than_the_ladder_is_no_forecast() -> None:
     with pytest.raises(InputError, match="no more than the largest rung's"):
-        make_forecast(ladder(), [], int(FLOPS[-1]), CONFIG)
+        make_forecast(ladder(), [], int(FLOPS[-1]), CONFIG, {})
 
 
 def test_a_ladder_of_noise_says_so() -> None:
     rng = np.random.default_rng(1)
     runs = [LadderRun(f"r{n}", 0, flops, float(4 * np.exp(rng.normal(0, 1)))) for n, flops in enumerate(FLOPS)]
     with pytest.raises(InputError, match="scatter too much"):
-        make_forecast(runs, [], TARGET_FLOPS, CONFIG).record()
+        make_forecast(runs, [], TARGET_FLOPS, CONFIG, {}).record()
 
 
 def test_seal_survives_a_file_and_notices_any_change(record: dict[str, Any]) -> None:

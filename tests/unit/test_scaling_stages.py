@@ -27,7 +27,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             flops = 1e11 * 2**number
             write_json(
                 Path(f"metrics/ladder/{rung}-{seed}.json"),
-                {"train_flops": flops, "loss_nats": 2 + 3 * flops**-0.05 + (-1) ** number / 100 + seed / 200},
+                {
+                    "train_flops": flops,
+                    "loss_nats": 2 + 3 * flops**-0.05 + (-1) ** number / 100 + seed / 200,
+                    "parameters": 40_000 + 9_000 * number,
+                    "parameters_non_embedding": 6_000 * (number + 1),
+                    "train_tokens": 250_000 + 80_000 * number,
+                },
             )
     return tmp_path
 
@@ -48,6 +54,9 @@ def test_forecast_then_score(place: Path, capsys: pytest.CaptureFixture[str]) ->
     score = read_json(Path("metrics/forecast_score.json"))
     assert score["error_nats"] == pytest.approx(-0.01)
     assert score["inside"] is True
+    assert score["methods"]["approach 2 (Hoffmann 2022)"]["loss_nats"] is None  # the shipped ladder has one size for each budget
+    for method in ("approach 1 (Hoffmann 2022)", "approach 3 (Hoffmann 2022)", "L(N, D) (Kaplan 2020)", "L(N, S) (Kaplan 2020)"):
+        assert abs(score["methods"][method]["relative_error"]) < 0.5, method
     assert "inside the interval" in capsys.readouterr().out
 
 
@@ -65,7 +74,9 @@ def test_the_target_is_model_and_training_with_its_own_overrides(place: Path) ->
     )
     changed = loaded.model_copy(update={"model": model})
     config = TransformerConfig(**model.model_dump(), vocab_size=loaded.tokenization.vocab_size)
-    assert forecast_loss.target_flops(changed) == train_flops(config, loaded.training.tokens_seen)
+    target = forecast_loss.planned_target(changed)
+    assert target.train_flops == train_flops(config, loaded.training.tokens_seen)
+    assert (target.parameters_non_embedding, target.train_tokens) == (12 * 3 * 96**2, loaded.training.tokens_seen)
 
 
 def test_a_missing_run_stops_the_forecast_with_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
