@@ -22,7 +22,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Crashed, Failed
 from pydantic import Field
 
-from flows import graph, provenance, tracking
+from flows import graph, provenance, tracking, untracked
 from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
@@ -67,7 +67,8 @@ def pipeline(
     get_run_logger().info("%d cells, %d of them changed", len(cells), len(changed))
     children = Children()
     try:
-        with _ending_runs_without_process(root, children, bool(changed)):
+        finished = [cell.name for cell in cells if cell.name not in changed]
+        with _reconciling(root, children, finished, bool(changed)):
             states = _Schedule(root, loaded, children, changed, workers, retries).run(cells)
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
@@ -92,22 +93,25 @@ def _crash_those_without_process() -> None:
 
 
 @contextlib.contextmanager
-def _ending_runs_without_process(root: Path, children: Children, wanted: bool) -> Iterator[None]:
-    """The same for MLflow, beside the cells in a process of its own, for to import MLflow takes seconds."""
+def _reconciling(root: Path, children: Children, finished: Sequence[str], changed: bool) -> Iterator[None]:
+    """MLflow is brought in line beside the cells, in a process of its own (its import takes seconds), if there may be a need."""
     log = get_run_logger()
 
-    def end_them() -> None:
+    def reconcile(*cells: str) -> None:
+        command = [sys.executable, "-m", "flows.reconcile", "--finished", *cells]
         with contextlib.suppress(Stopped):
-            children.run([sys.executable, "-m", "flows.runs"], root, {}, lambda line: log.info("%s", line))
+            children.run(command, root, {}, lambda line: log.info("%s", line))
 
     uri = tracking.tracking_uri()
-    if not wanted or not uri or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()):
-        yield
-        return
-    beside = threading.Thread(target=end_them)
-    beside.start()
+    wanted = uri and (changed or untracked.pending() or (finished and tracking.is_new(uri)))
+    beside = threading.Thread(target=reconcile, args=finished)
+    if wanted:
+        beside.start()
     yield
-    beside.join()
+    if wanted:
+        beside.join()
+    if uri and untracked.pending():  # MLflow may be back by now
+        reconcile()
 
 
 class _Schedule:

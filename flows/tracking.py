@@ -165,7 +165,7 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
     """
     uri = tracking_uri()
     watch = provenance.Watch(inputs)
-    attempt = Run(_opening(uri, stage, apply, seed, params, watch.present()) if uri else None)
+    attempt = Run(opening(uri, stage, apply, seed, params, watch.present(), _process_tags()) if uri else None)
     start_s = time.monotonic()
     try:
         yield attempt
@@ -190,13 +190,16 @@ def _costs(outs: Iterable[str]) -> dict[str, float]:
     }
 
 
-def _opening(uri: str, stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs: Iterable[str]) -> dict[str, Any]:
+def opening(
+    uri: str, stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs: Iterable[str], tags: Mapping[str, str]
+) -> dict[str, Any]:
+    """The first message of a run; ``tags`` are further ones."""
     study = _study_of(apply)
     return {
         "uri": uri,
         "experiment": f"study-{study}" if study else EXPERIMENT,
         "name": stage,
-        "tags": _tags(stage, apply, seed),
+        "tags": {name: redact(value) for name, value in {**_cell_tags(stage, apply, seed), **tags}.items() if value},
         "inputs": list(inputs),
         "values": as_params(params) | {"seed": str(seed)},
     }
@@ -211,8 +214,13 @@ def tracking_uri() -> str:
     """Where runs go: ``MLFLOW_TRACKING_URI``, else a database at the top of the repository; "" when tracking is off."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db").strip()
     if uri.startswith("sqlite:///"):
-        return f"sqlite:///{_repository() / uri.removeprefix('sqlite:///')}"
+        return f"sqlite:///{repository() / uri.removeprefix('sqlite:///')}"
     return "" if uri.lower() == "off" else uri
+
+
+def is_new(uri: str) -> bool:
+    """Whether the store at ``uri`` is a database file that nobody has made yet."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
 
 
 def redact(text: str) -> str:
@@ -237,7 +245,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _repository() -> Path:
+def repository() -> Path:
+    """Top folder of the repository that the user works in."""
     # In the scratch folder of `dvc exp run --temp` DVC_ROOT still names the user's own repository.
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
@@ -246,20 +255,24 @@ def _study_of(apply: Sequence[str]) -> str:
     return next((place.split(".")[1] for place in apply if place.startswith("studies.")), "")
 
 
-def _tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
+def _cell_tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
     arms = [place.rpartition(".")[2] for place in apply if ".arms." in place or ".rungs." in place]
-    tags = {
+    return {
         "stage": stage.partition("@")[0],
         "cell": stage,
         "study": _study_of(apply),
         "arm": "+".join(arms),
         "seed": str(seed),
+    }
+
+
+def _process_tags() -> dict[str, str]:
+    return {
         "experiment_name": os.environ.get("DVC_EXP_NAME", ""),
         "prefect.flow_run_id": os.environ.get(FLOW_RUN_VARIABLE, ""),
         COMMAND_TAG: "" if "DVC_STAGE" in os.environ else shlex.join(sys.orig_argv[1:]),
         PROCESS_TAG: provenance.process(os.getpid()),
     }
-    return {name: redact(value) for name, value in tags.items() if value}
 
 
 @contextmanager
