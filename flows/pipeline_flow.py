@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from prefect import flow, get_client, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -73,7 +74,8 @@ def pipeline(
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
-    _show(root, cells, states)
+    with contextlib.suppress(httpx.HTTPError):  # the server went away; the cells are done all the same
+        _show(root, cells, states)
     return list(states.values())  # states, not data: a flow that returns data ends Completed whatever failed
 
 
