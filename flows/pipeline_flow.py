@@ -9,7 +9,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Crashed, Failed
 from pydantic import Field
 
-from flows import graph, provenance, tracking, untracked
+from flows import graph, provenance, recording, tracking, untracked
 from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
@@ -69,8 +69,8 @@ def pipeline(
     children = Children()
     try:
         finished = [cell.name for cell in cells if cell.name not in changed]
-        with _reconciling(root, children, finished, bool(changed)):
-            states = _Schedule(root, loaded, children, changed, workers, retries).run(cells)
+        with _reconciling(root, children, finished, bool(changed)), _recording(root, children, bool(changed)) as variables:
+            states = _Schedule(root, loaded, children, changed, workers, retries, variables).run(cells)
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
@@ -116,12 +116,33 @@ def _reconciling(root: Path, children: Children, finished: Sequence[str], change
         reconcile()
 
 
+@contextlib.contextmanager
+def _recording(root: Path, children: Children, changed: bool) -> Iterator[Mapping[str, str]]:
+    """Variables for the cells: which flow they belong to, and where what they say to MLflow is written down."""
+    log = get_run_logger()
+    of_flow = {tracking.FLOW_RUN_VARIABLE: str(runtime.flow_run.id or "")}
+    if not (changed and tracking.tracking_uri()):
+        yield of_flow
+        return
+    with recording.shared(root, children, lambda line: log.warning("%s", line)) as variables:
+        yield {**of_flow, **variables}
+
+
 class _Schedule:
     """Keeps every worker busy with the cells that are ready, first those with the longest chain behind them."""
 
-    def __init__(self, root: Path, loaded: graph.Graph, children: Children, changed: set[str], workers: int, retries: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        loaded: graph.Graph,
+        children: Children,
+        changed: set[str],
+        workers: int,
+        retries: int,
+        variables: Mapping[str, str],
+    ) -> None:
         self._root, self._graph, self._children, self._changed = root, loaded, children, changed
-        self._workers, self._retries = workers, retries
+        self._workers, self._retries, self._variables = workers, retries, variables
         self._futures: dict[str, PrefectFuture[Any]] = {}
         self._states: dict[str, State[Any]] = {}
         self._done: queue.SimpleQueue[graph.Cell] = queue.SimpleQueue()
@@ -145,7 +166,7 @@ class _Schedule:
         may_skip = cell.name not in self._changed and all(state.name == "Cached" for state in upstream)
         named = run_cell.with_options(name=cell.name, task_run_name=cell.name, retries=self._retries)
         future = named.submit(
-            *(cell.name, may_skip, self._root, self._graph, self._children),
+            *(cell.name, may_skip, self._root, self._graph, self._children, self._variables),
             wait_for=[self._futures[name] for name in cell.upstream],
             return_state=False,
         )
@@ -154,7 +175,9 @@ class _Schedule:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=RETRY_DELAY_SECONDS)
-def run_cell(name: str, may_skip: bool, root: Path, loaded: graph.Graph, children: Children) -> State[Any] | None:
+def run_cell(
+    name: str, may_skip: bool, root: Path, loaded: graph.Graph, children: Children, variables: Mapping[str, str]
+) -> State[Any] | None:
     """Bring one cell up to date through DVC; its lines go to the log of the task.
 
     Args:
@@ -163,6 +186,7 @@ def run_cell(name: str, may_skip: bool, root: Path, loaded: graph.Graph, childre
         root: top folder of the repository.
         loaded: its graph.
         children: where the process is registered, to be ended with the flow.
+        variables: of its process.
 
     Raises:
         CellFailed: DVC or the stage ended with a status other than 0.
@@ -179,7 +203,7 @@ def run_cell(name: str, may_skip: bool, root: Path, loaded: graph.Graph, childre
             log.info("%s", line)
 
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    status = children.run(command, root, {tracking.FLOW_RUN_VARIABLE: str(runtime.flow_run.id or "")}, on_line)
+    status = children.run(command, root, variables, on_line)
     if status != 0:
         raise CellFailed(f"{name}: exit status {status}: {last}")
     return None

@@ -6,6 +6,7 @@ does not take is kept (flows/untracked.py), and the next launch tells it (flows/
 """
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -151,7 +152,8 @@ def record(lines: Iterable[str], answers: int) -> None:
             what = message["what"]
             recorder = _tell_or_keep(recorder, message, journal)
         if what in ("copy", "end"):
-            os.write(answers, b"+")
+            with contextlib.suppress(OSError):  # the stage was killed meanwhile
+                os.write(answers, b"+")
         if what == "end":
             return
     if what:
