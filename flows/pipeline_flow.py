@@ -9,7 +9,9 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +37,11 @@ ADVICE = (
     "\tdvc config core.autostage",
     "Use `dvc push`",
 )
+
+
+BUSY = "is busy, it is being blocked by"  # DVC does not wait for a cell that another process runs
+BUSY_SECONDS = 3.0
+KEPT_LINES = 200  # of the output of a cell
 
 
 class CellFailed(Exception):
@@ -191,22 +198,35 @@ def run_cell(
     Raises:
         CellFailed: DVC or the stage ended with a status other than 0.
     """
-    if may_skip or not loaded.changed([name]):
-        return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
     log = get_run_logger()
-    last = ""
+    while True:
+        if may_skip or not loaded.changed([name]):
+            return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
+        status, lines = _repro(name, root, children, variables, log.info)
+        if status == 0:
+            return None
+        if not any(BUSY in line for line in lines):
+            raise CellFailed(f"{name}: exit status {status}: {_telling(lines)}")
+        log.info("another process is at this cell, as DVC says; waiting for it")
+        time.sleep(BUSY_SECONDS)
+
+
+def _repro(
+    name: str, root: Path, children: Children, variables: Mapping[str, str], say: Callable[[str, str], None]
+) -> tuple[int, Sequence[str]]:
+    """Exit status of DVC and its last lines."""
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def on_line(line: str) -> None:
-        nonlocal last
-        last = line if line.startswith("error:") or not last.startswith("error:") else last
+        lines.append(line)
         if line and not line.startswith(ADVICE):
-            log.info("%s", line)
+            say("%s", line)
 
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    status = children.run(command, root, variables, on_line)
-    if status != 0:
-        raise CellFailed(f"{name}: exit status {status}: {last}")
-    return None
+    return children.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name], root, variables, on_line), lines
+
+
+def _telling(lines: Sequence[str]) -> str:
+    return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
 
 
 def _show(root: Path, cells: Sequence[graph.Cell], states: dict[str, State[Any]]) -> None:

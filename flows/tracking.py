@@ -160,18 +160,16 @@ class _Recorder:
 def _line_to_shared() -> socket.socket | None:
     """None outside a flow, or if its recorder has ended."""
     line = socket.socket(socket.AF_UNIX)
-    try:
-        line.connect(os.environ.get(RECORDER_VARIABLE, ""))
-    except OSError:
-        line.close()
-        return None
-    return line
+    if line.connect_ex(os.environ.get(RECORDER_VARIABLE, "")) == 0:
+        return line
+    line.close()
+    return None
 
 
 def _own_recorder() -> "subprocess.Popen[bytes]":
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-m", "flows.recorder"], env={**os.environ, "PYTHONPATH": path}, **piped)
+    command, variables = [sys.executable, "-m", "flows.recorder"], {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables)
 
 
 @contextmanager
