@@ -19,7 +19,7 @@ help:  ## list the targets
 
 repro: $(INSTALLED)  ## run the whole graph, or what has changed of it, a cell per core; ends with report/index.html
 	@$(PY) -m flows.schema  # all of params.yaml, before the first stage reads its part of it
-	@$(PY) -m dvc --wait-for-lock status --quiet || $(PY) -m flows.pipeline $(ARGS)
+	@{ test ! -e scratch/untracked && $(PY) -m dvc --wait-for-lock status --quiet; } || $(PY) -m flows.pipeline $(ARGS)
 	@echo "report: file://$(CURDIR)/report/index.html"
 
 test: $(INSTALLED)  ## lint, types, import rules and every test

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from components.errors import InputError
 from flows import quiet, servers
+from flows.tracking import redact
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+GO_ON = "finished cells are kept: start it and run the same command again"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,9 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    import httpx
+
     from flows.pipeline_flow import pipeline
 
-    state = pipeline(targets=args.targets, workers=args.workers, retries=args.retries, return_state=True)
+    try:
+        state = pipeline(targets=args.targets, workers=args.workers, retries=args.retries, return_state=True)
+    except (httpx.HTTPError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith("Failed to reach API"):
+            raise
+        url = os.environ.get("PREFECT_API_URL", "of this flow")
+        print(f"error: the Prefect server {redact(url)} went away or does not answer; {GO_ON}", file=sys.stderr, flush=True)
+        return EXIT_FAILED
     if state.is_completed():
         return 0
     results = state.result(raise_on_failure=False)

@@ -9,10 +9,13 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 from prefect import flow, get_client, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -22,7 +25,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed, Crashed, Failed
 from pydantic import Field
 
-from flows import graph, provenance, tracking
+from flows import graph, provenance, recording, tracking, untracked
 from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
@@ -34,6 +37,11 @@ ADVICE = (
     "\tdvc config core.autostage",
     "Use `dvc push`",
 )
+
+
+BUSY = "is busy, it is being blocked by"  # DVC does not wait for a cell that another process runs
+BUSY_SECONDS = 3.0
+KEPT_LINES = 200  # of the output of a cell
 
 
 class CellFailed(Exception):
@@ -67,12 +75,14 @@ def pipeline(
     get_run_logger().info("%d cells, %d of them changed", len(cells), len(changed))
     children = Children()
     try:
-        with _ending_runs_without_process(root, children, bool(changed)):
-            states = _Schedule(root, loaded, children, changed, workers, retries).run(cells)
+        finished = [cell.name for cell in cells if cell.name not in changed]
+        with _reconciling(root, children, finished, bool(changed)), _recording(root, children, bool(changed)) as variables:
+            states = _Schedule(root, loaded, children, changed, workers, retries, variables).run(cells)
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
-    _show(root, cells, states)
+    with contextlib.suppress(httpx.HTTPError):  # the server went away; the cells are done all the same
+        _show(root, cells, states)
     return list(states.values())  # states, not data: a flow that returns data ends Completed whatever failed
 
 
@@ -92,30 +102,54 @@ def _crash_those_without_process() -> None:
 
 
 @contextlib.contextmanager
-def _ending_runs_without_process(root: Path, children: Children, wanted: bool) -> Iterator[None]:
-    """The same for MLflow, beside the cells in a process of its own, for to import MLflow takes seconds."""
+def _reconciling(root: Path, children: Children, finished: Sequence[str], changed: bool) -> Iterator[None]:
+    """MLflow is brought in line beside the cells, in a process of its own (its import takes seconds), if there may be a need."""
     log = get_run_logger()
 
-    def end_them() -> None:
+    def reconcile(*cells: str) -> None:
+        command = [sys.executable, "-m", "flows.reconcile", "--finished", *cells]
         with contextlib.suppress(Stopped):
-            children.run([sys.executable, "-m", "flows.runs"], root, {}, lambda line: log.info("%s", line))
+            children.run(command, root, {}, lambda line: log.info("%s", line))
 
     uri = tracking.tracking_uri()
-    if not wanted or not uri or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()):
-        yield
-        return
-    beside = threading.Thread(target=end_them)
-    beside.start()
+    wanted = uri and (changed or untracked.pending() or (finished and tracking.is_new(uri)))
+    beside = threading.Thread(target=reconcile, args=finished)
+    if wanted:
+        beside.start()
     yield
-    beside.join()
+    if wanted:
+        beside.join()
+    if uri and untracked.pending():  # MLflow may be back by now
+        reconcile()
+
+
+@contextlib.contextmanager
+def _recording(root: Path, children: Children, changed: bool) -> Iterator[Mapping[str, str]]:
+    """Variables for the cells: which flow they belong to, and where what they say to MLflow is written down."""
+    log = get_run_logger()
+    of_flow = {tracking.FLOW_RUN_VARIABLE: str(runtime.flow_run.id or "")}
+    if not (changed and tracking.tracking_uri()):
+        yield of_flow
+        return
+    with recording.shared(root, children, lambda line: log.warning("%s", line)) as variables:
+        yield {**of_flow, **variables}
 
 
 class _Schedule:
     """Keeps every worker busy with the cells that are ready, first those with the longest chain behind them."""
 
-    def __init__(self, root: Path, loaded: graph.Graph, children: Children, changed: set[str], workers: int, retries: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        loaded: graph.Graph,
+        children: Children,
+        changed: set[str],
+        workers: int,
+        retries: int,
+        variables: Mapping[str, str],
+    ) -> None:
         self._root, self._graph, self._children, self._changed = root, loaded, children, changed
-        self._workers, self._retries = workers, retries
+        self._workers, self._retries, self._variables = workers, retries, variables
         self._futures: dict[str, PrefectFuture[Any]] = {}
         self._states: dict[str, State[Any]] = {}
         self._done: queue.SimpleQueue[graph.Cell] = queue.SimpleQueue()
@@ -139,7 +173,7 @@ class _Schedule:
         may_skip = cell.name not in self._changed and all(state.name == "Cached" for state in upstream)
         named = run_cell.with_options(name=cell.name, task_run_name=cell.name, retries=self._retries)
         future = named.submit(
-            *(cell.name, may_skip, self._root, self._graph, self._children),
+            *(cell.name, may_skip, self._root, self._graph, self._children, self._variables),
             wait_for=[self._futures[name] for name in cell.upstream],
             return_state=False,
         )
@@ -148,7 +182,9 @@ class _Schedule:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=RETRY_DELAY_SECONDS)
-def run_cell(name: str, may_skip: bool, root: Path, loaded: graph.Graph, children: Children) -> State[Any] | None:
+def run_cell(
+    name: str, may_skip: bool, root: Path, loaded: graph.Graph, children: Children, variables: Mapping[str, str]
+) -> State[Any] | None:
     """Bring one cell up to date through DVC; its lines go to the log of the task.
 
     Args:
@@ -157,26 +193,40 @@ def run_cell(name: str, may_skip: bool, root: Path, loaded: graph.Graph, childre
         root: top folder of the repository.
         loaded: its graph.
         children: where the process is registered, to be ended with the flow.
+        variables: of its process.
 
     Raises:
         CellFailed: DVC or the stage ended with a status other than 0.
     """
-    if may_skip or not loaded.changed([name]):
-        return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
     log = get_run_logger()
-    last = ""
+    while True:
+        if may_skip or not loaded.changed([name]):
+            return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
+        status, lines = _repro(name, root, children, variables, log.info)
+        if status == 0:
+            return None
+        if not any(BUSY in line for line in lines):
+            raise CellFailed(f"{name}: exit status {status}: {_telling(lines)}")
+        log.info("another process is at this cell, as DVC says; waiting for it")
+        time.sleep(BUSY_SECONDS)
+
+
+def _repro(
+    name: str, root: Path, children: Children, variables: Mapping[str, str], say: Callable[[str, str], None]
+) -> tuple[int, Sequence[str]]:
+    """Exit status of DVC and its last lines."""
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def on_line(line: str) -> None:
-        nonlocal last
-        last = line if line.startswith("error:") or not last.startswith("error:") else last
+        lines.append(line)
         if line and not line.startswith(ADVICE):
-            log.info("%s", line)
+            say("%s", line)
 
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
-    status = children.run(command, root, {tracking.FLOW_RUN_VARIABLE: str(runtime.flow_run.id or "")}, on_line)
-    if status != 0:
-        raise CellFailed(f"{name}: exit status {status}: {last}")
-    return None
+    return children.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name], root, variables, on_line), lines
+
+
+def _telling(lines: Sequence[str]) -> str:
+    return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
 
 
 def _show(root: Path, cells: Sequence[graph.Cell], states: dict[str, State[Any]]) -> None:

@@ -5,10 +5,15 @@ import importlib
 import shlex
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from components.costing.estimate import Estimate, Estimator, Past, repeat_scatter
 from flows import graph, params, provenance, tracking
 from flows.runs import Recorded
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 FLOPS = "train_flops"
 STAGES = "flows.stages."
@@ -58,17 +63,33 @@ class History:
         return train_flops(cell_values(command)[0]) if any(FLOPS in run.metrics for run in runs) else 0.0
 
 
-def cell_values(command: str) -> tuple[dict[str, str], str]:
-    """The parameters of a command of dvc.yaml, overrides applied, as its run would report them to MLflow, and its seed."""
-    module = module_of(command)
-    if not module.startswith(STAGES):
-        return {}, "0"
+@dataclass(frozen=True)
+class CellOptions:
+    """What a command of dvc.yaml gives to its stage."""
+
+    apply: Sequence[str]
+    """Places of overrides in params.yaml."""
+    seed: int
+    values: Sequence[str]
+    """Of all its other options: paths, mostly."""
+
+
+def cell_sections(command: str) -> tuple["BaseModel", CellOptions]:
+    """The parameters that a command of dvc.yaml would read now, overrides applied, and its options; the module must be a stage."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--apply", action="append", default=[])
-    parser.add_argument("--seed", default="0")
-    args, _ = parser.parse_known_args(shlex.split(command)[3:])
-    loaded = params.load(importlib.import_module(module).Sections, args.apply)
-    return tracking.as_params(loaded), args.seed
+    parser.add_argument("--seed", type=int, default=0)
+    args, others = parser.parse_known_args(shlex.split(command)[3:])
+    loaded = params.load(importlib.import_module(module_of(command)).Sections, args.apply)
+    return loaded, CellOptions(args.apply, args.seed, [word for word in others if not word.startswith("--")])
+
+
+def cell_values(command: str) -> tuple[dict[str, str], str]:
+    """The parameters of a command of dvc.yaml as its run would report them to MLflow, and its seed; none if it is no stage."""
+    if not module_of(command).startswith(STAGES):
+        return {}, "0"
+    loaded, options = cell_sections(command)
+    return tracking.as_params(loaded), str(options.seed)
 
 
 def train_flops(values: Mapping[str, str]) -> float:

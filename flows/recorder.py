@@ -1,9 +1,12 @@
 """The only file that imports mlflow: writes down what one stage says over a pipe (flows/tracking.py), one JSON object a line.
 
 It ends at the end of the pipe, not at a signal, so that an interrupted stage can still say that it was interrupted; where
-the pipe ends without a last word, the stage was killed or ran out of memory, and the run is closed as FAILED.
+the pipe ends without a last word, the stage was killed or ran out of memory, and the run is closed as FAILED. What MLflow
+does not take is kept (flows/untracked.py), and the next launch tells it (flows/reconcile.py).
 """
 
+import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -12,11 +15,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from flows import provenance, quiet
+from flows import provenance, quiet, untracked
 from flows.tracking import one_line, store_lock
 
 MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as is the next
@@ -24,6 +29,7 @@ MAX_BATCH_PARAMS = 100
 # Short, for nobody waits long for a store that is gone: MLflow's own are 120 s and 7 retries.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 INPUT_TAG, OUT_TAG = "data.", "out."  # and a path: its hash, as DVC knows it
+BACKFILLED_TAG = "backfilled"  # of a run that was made of dvc.lock and metrics/ (flows/reconcile.py)
 NOT_KEPT_TAG = "not_kept"  # why the tree of the run cannot be rebuilt
 NO_CHATTER = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 SILENT_END = "the process ended without a word: killed, or out of memory"
@@ -32,25 +38,31 @@ SILENT_END = "the process ended without a word: killed, or out of memory"
 class Recorder:
     """One open run."""
 
-    def __init__(
-        self, uri: str, experiment: str, name: str, tags: Mapping[str, str], values: Mapping[str, str], inputs: Sequence[str]
-    ) -> None:
-        kept, files = provenance_of(inputs)  # first: the tree is still as the stage found it
-
+    def __init__(self, uri: str, experiment: str, name: str, tags: Mapping[str, str], at_ms: int, run_id: str | None = None) -> None:
+        """``run_id``: of a run that was begun before MLflow went away; a new one where the store does not have it."""
         from mlflow import MlflowClient
-        from mlflow.entities import Param
 
         with store_lock(uri):
             self._client = MlflowClient(tracking_uri=uri)
             experiment_id = self._experiment_id(uri, experiment)
-        self._run_id = self._client.create_run(experiment_id, tags={**tags, **kept}, run_name=name).info.run_id
+        if run_id is None or not self._has(run_id):
+            run_id = self._client.create_run(experiment_id, at_ms, dict(tags), name).info.run_id
+        self.run_id: str = run_id
+
+    def params(self, values: Mapping[str, str]) -> None:
+        """Parameters, by their dotted names."""
+        from mlflow.entities import Param
+
         params = [Param(key, value) for key, value in values.items()]
         for start in range(0, len(params), MAX_BATCH_PARAMS):
-            self._client.log_batch(self._run_id, params=params[start : start + MAX_BATCH_PARAMS])
+            self._client.log_batch(self.run_id, params=params[start : start + MAX_BATCH_PARAMS])
+
+    def files(self, contents: Mapping[str, str]) -> None:
+        """Place among the artifacts -> content in base 64."""
         with tempfile.TemporaryDirectory() as folder:
-            for place, content in files.items():
-                (Path(folder) / Path(place).name).write_bytes(content)
-                self._client.log_artifact(self._run_id, str(Path(folder) / Path(place).name), str(Path(place).parent))
+            for place, content in contents.items():
+                (Path(folder) / Path(place).name).write_bytes(base64.b64decode(content))
+                self._client.log_artifact(self.run_id, str(Path(folder) / Path(place).name), str(Path(place).parent))
 
     def metrics(self, metrics: list[tuple[str, float, int, int]]) -> None:
         """Name, value, clock [ms] and step of each."""
@@ -58,30 +70,40 @@ class Recorder:
 
         for start in range(0, len(metrics), MAX_BATCH_METRICS):
             batch = [Metric(*metric) for metric in metrics[start : start + MAX_BATCH_METRICS]]
-            self._client.log_batch(self._run_id, metrics=batch)
+            self._client.log_batch(self.run_id, metrics=batch)
 
     def copy(self, path: str, folder: str | None) -> None:
         """A file or folder, as an artifact."""
         log = self._client.log_artifacts if Path(path).is_dir() else self._client.log_artifact
-        log(self._run_id, path, artifact_path=folder)
+        log(self.run_id, path, artifact_path=folder)
 
     def dataset(self, name: str, digest: str, source: str) -> None:
         """An input of the run."""
         from mlflow.entities import Dataset, DatasetInput
 
         dataset = Dataset(name=name, digest=digest, source_type="local", source=json.dumps({"uri": source}))
-        self._client.log_inputs(self._run_id, [DatasetInput(dataset=dataset, tags=[])])
+        self._client.log_inputs(self.run_id, [DatasetInput(dataset=dataset, tags=[])])
 
-    def end(self, status: str, reason: str, outs: Sequence[str] = ()) -> None:
+    def end(self, status: str, reason: str, outs: Mapping[str, str], at_ms: int) -> None:
         """The last word, with the hash of what was written."""
         from mlflow.entities import RunTag
 
         if outs:
-            tags = [RunTag(f"{OUT_TAG}{path}", provenance.hash_path(Path(path))) for path in outs]
-            self._client.log_batch(self._run_id, tags=tags)
+            self._client.log_batch(self.run_id, tags=[RunTag(f"{OUT_TAG}{path}", digest) for path, digest in outs.items()])
         if reason:
-            self._client.set_tag(self._run_id, "reason", reason)
-        self._client.set_terminated(self._run_id, status)
+            self._client.set_tag(self.run_id, "reason", reason)
+        self._client.set_terminated(self.run_id, status, at_ms)
+
+    def _has(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False  # another store than then
+            raise
+        return True
 
     def _experiment_id(self, uri: str, name: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -124,20 +146,69 @@ def record(lines: Iterable[str], answers: int) -> None:
         lines: messages of the stage.
         answers: file descriptor that the stage reads.
     """
-    recorder: Recorder | None = None
+    journal, recorder, what = untracked.Journal(), None, ""
     for line in lines:
-        details = json.loads(line)
-        what = details.pop("what")
-        if what == "open":
-            recorder = Recorder(**details)
-            continue
-        getattr(recorder, what)(**details)
+        for message in complete(json.loads(line)):
+            what = message["what"]
+            recorder = _tell_or_keep(recorder, message, journal)
         if what in ("copy", "end"):
-            os.write(answers, b"+")
+            with contextlib.suppress(OSError):  # the stage was killed meanwhile
+                os.write(answers, b"+")
         if what == "end":
             return
-    if recorder is not None:
-        recorder.end("FAILED", SILENT_END)
+    if what:
+        _tell_or_keep(recorder, silent_end(), journal)
+
+
+def _tell_or_keep(recorder: Recorder | None, message: dict[str, Any], journal: untracked.Journal) -> Recorder | None:
+    journal.add(message)
+    if journal.is_kept:
+        return recorder
+    try:
+        return tell(recorder, message)
+    except Exception as error:
+        print(f"warning: MLflow failed, the next launch will tell it of this run: {one_line(error)}", file=sys.stderr, flush=True)
+        journal.keep(recorder.run_id if recorder else None)
+        return recorder
+
+
+def complete(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message of the stage with what cannot wait until MLflow answers: the time, the tree as it is, hashes of what was written."""
+    now_ms = int(time.time() * 1000)
+    if message["what"] == "open":
+        kept, files = provenance_of(message.pop("inputs"))
+        encoded = {place: base64.b64encode(content).decode() for place, content in files.items()}
+        values = message.pop("values")
+        opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}}
+        return [opening, {"what": "params", "values": values}, {"what": "files", "contents": encoded}]
+    if message["what"] == "end":
+        return [{**message, "at_ms": now_ms, "outs": {path: provenance.hash_path(Path(path)) for path in message["outs"]}}]
+    return [message]
+
+
+def silent_end() -> dict[str, Any]:
+    """The last word on a stage that said none."""
+    return {"what": "end", "status": "FAILED", "reason": SILENT_END, "outs": {}, "at_ms": int(time.time() * 1000)}
+
+
+def tell(recorder: Recorder | None, message: Mapping[str, Any]) -> Recorder:
+    """Do what one message says; the recorder that the next one is for."""
+    details = {name: value for name, value in message.items() if name != "what"}
+    if recorder is None:
+        return Recorder(**details)
+    getattr(recorder, message["what"])(**details)
+    return recorder
+
+
+def replay(messages: Sequence[Mapping[str, Any]], uri: str) -> None:
+    """Tell the store at ``uri`` what a stage has said. Files are copied where they are still what the stage wrote."""
+    outs: Mapping[str, str] = next((message["outs"] for message in messages if message["what"] == "end"), {})
+    current = [Path(out).absolute() for out, digest in outs.items() if Path(out).exists() and provenance.hash_path(Path(out)) == digest]
+    recorder: Recorder | None = None
+    for message in messages if messages[-1]["what"] == "end" else [*messages, silent_end()]:
+        if message["what"] == "copy" and not any(Path(message["path"]).is_relative_to(out) for out in current):
+            continue
+        recorder = tell(recorder, {**message, "uri": uri} if recorder is None else message)
 
 
 def set_limits() -> None:
@@ -148,7 +219,7 @@ def set_limits() -> None:
 
 
 def main() -> int:
-    """Exit status 1 after a failure of the store, which one line on stderr names."""
+    """Exit status 1 when a run can be neither told nor kept, which one line on stderr says."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     quiet.set_variables()
@@ -158,7 +229,7 @@ def main() -> int:
     try:
         record(sys.stdin, answers)
     except Exception as error:
-        print(f"warning: not tracked from here on, MLflow failed: {one_line(error)}", file=sys.stderr, flush=True)
+        print(f"warning: not tracked from here on: {one_line(error)}", file=sys.stderr, flush=True)
         return 1
     return 0
 

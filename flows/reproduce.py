@@ -83,7 +83,8 @@ def _in(root: Path, place: Path, store: Store, run: Recorded, children: Children
     again = Store(fresh)
     [made] = again.all("")
     found = made.hashes(recorder.OUT_TAG)
-    return [*rows, *compare.hashes("output", outs, found), *compare.metrics(store.curves(run), again.curves(made))]
+    curves = {} if recorder.BACKFILLED_TAG in run.tags else store.curves(run)  # else of metrics/, whose hash is compared
+    return [*rows, *compare.hashes("output", outs, found), *(compare.metrics(curves, again.curves(made)) if curves else ())]
 
 
 def _restore(place: Path, store: Store, run: Recorded) -> None:

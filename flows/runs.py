@@ -1,7 +1,6 @@
 """Reads runs back from MLflow, and ends those whose process is gone. With recorder.py the only file that imports mlflow."""
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from components.errors import InputError
-from flows import provenance, quiet, recorder, tracking
+from flows import provenance, recorder, tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -46,12 +45,12 @@ class Recorded:
 class Store:
     """The runs at ``uri``."""
 
-    def __init__(self, uri: str) -> None:
-        """InputError if there is no store."""
+    def __init__(self, uri: str, create: bool = False) -> None:
+        """InputError if there is no store; with ``create`` a database that is not there is made."""
         if not uri:
             raise InputError("MLFLOW_TRACKING_URI is off, so no run is known; set it to where the runs are")
-        database = Path(uri.removeprefix("sqlite:///"))
-        if uri.startswith("sqlite:///") and not database.exists():  # MLflow would make an empty one
+        if tracking.is_new(uri) and not create:  # MLflow would make an empty one
+            database = uri.removeprefix("sqlite:///")
             raise InputError(f"{database}: not there, so no run is known; set MLFLOW_TRACKING_URI to where the runs are")
         recorder.set_limits()
         if uri.startswith("file:"):  # of a re-run alone (flows/reproduce.py)
@@ -61,10 +60,10 @@ class Store:
 
         self._uri = uri
         try:
-            with warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
+            with tracking.store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
                 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
                 self._client = MlflowClient(tracking_uri=uri)
-            self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet
+                self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet
         except (MlflowException, OSError) as error:
             where = tracking.redact(uri)
             raise InputError(f"{where}: no runs can be read, {tracking.one_line(error)}; mend MLFLOW_TRACKING_URI") from None
@@ -126,18 +125,3 @@ def _recorded(run: "Run") -> Recorded:
     info, data = run.info, run.data
     seconds = (info.end_time - info.start_time) / 1000 if info.end_time else 0.0
     return Recorded(info.run_id, info.status, seconds, data.tags, data.params, data.metrics)
-
-
-def main() -> int:
-    """What flows/pipeline_flow.py starts beside the cells: end runs whose process is gone. Never fails a flow."""
-    quiet.set_variables()
-    try:
-        for cell in Store(tracking.tracking_uri()).end_those_without_process():
-            print(f"{cell}: its MLflow run was left open by a process that is gone; closed as KILLED")
-    except InputError as error:
-        print(f"warning: {error}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,8 @@ MLflow is a view of what params.yaml, dvc.lock and metrics/ hold; no stage reads
 the store cannot be reached, at the start or in mid-run, one line says so on stderr and the stage goes on without it.
 
 Importing MLflow and opening its store cost 2.7 s of CPU, as much as torch. A stage therefore hands what it has to say to
-a child process, flows/recorder.py, which starts while torch is imported; the stage waits for it only where a file must
-be copied before it moves, and at the end. The recorder also closes the run of a stage that was killed.
+another process, flows/recorder.py, and waits for it only where a file must be copied before it moves, and at the end. It
+also closes the run of a stage that was killed. The cells of a flow share one (flows/recording.py).
 
 The store is ``MLFLOW_TRACKING_URI``, by default ``mlflow.db`` at the top of the repository; empty or ``off`` tracks nothing.
 """
@@ -18,6 +18,7 @@ import re
 import resource
 import select
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from flows import processes, provenance
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "gpt-lineage"
 FLOW_RUN_VARIABLE = "GPT_LINEAGE_FLOW_RUN_ID"  # set by flows/pipeline_flow.py for the cells it runs
-# Tags and metrics that flows/reproduce.py, flows/quote.py and flows/runs.py read.
+RECORDER_VARIABLE = "GPT_LINEAGE_RECORDER"  # where flows/recording.py listens, for the same cells
+# Tags and metrics that flows/reproduce.py, flows/quote.py, flows/reconcile.py and flows/runs.py read.
 COMMAND_TAG = "command"  # of a stage that was not run by DVC
 PROCESS_TAG = "process"
 DURATION_SECONDS = "system/duration_seconds"
@@ -109,16 +111,18 @@ class Run:
 
 
 class _Recorder:
-    """The stage's end of the pipe to flows/recorder.py. A thread writes, so a full pipe cannot hold up the stage."""
+    """The stage's end of the line to flows/recorder.py. A thread writes, so a full pipe cannot hold up the stage."""
 
     def __init__(self) -> None:
-        path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.recorder"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line = _line_to_shared()
+        if self._line is not None:
+            self._pipe: IO[bytes] = self._line.makefile("wb")
+            self._answers = self._line.fileno()
+        else:
+            self._process = _own_recorder()
+            assert self._process.stdin is not None and self._process.stdout is not None
+            self._pipe, self._answers = self._process.stdin, self._process.stdout.fileno()
         self._messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._writer.start()
@@ -129,27 +133,43 @@ class _Recorder:
 
     def answered(self) -> bool:
         """Wait for the answer to the last message; False when the recorder has given up (it has said why) or is silent."""
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], ANSWER_SECONDS)
+        ready, _, _ = select.select([self._answers], [], [], ANSWER_SECONDS)
         if not ready:
             print(f"warning: not tracked from here on, MLflow did not answer for {ANSWER_SECONDS:.0f} s", file=sys.stderr, flush=True)
-            self._process.kill()
-        return bool(ready) and bool(os.read(self._process.stdout.fileno(), 1))
+            if self._process is not None:
+                self._process.kill()
+        return bool(ready) and bool(os.read(self._answers, 1))
 
     def close(self) -> None:
         """Let the recorder end, which it does at once after its last answer."""
         self._messages.put(None)
-        self._writer.join()
-        if self._process.stdout is not None:
+        self._writer.join(ANSWER_SECONDS)
+        if self._line is not None:
+            self._line.close()
+        if self._process is not None and self._process.stdout is not None:
             self._process.stdout.close()
-        self._process.wait()
+            self._process.wait()
 
     def _write(self) -> None:
-        assert self._process.stdin is not None
-        with suppress(OSError), self._process.stdin as pipe:  # it has given up and said why
+        with suppress(OSError), self._pipe as pipe:  # it has given up and said why
             while (message := self._messages.get()) is not None:
                 pipe.write(json.dumps(message).encode() + b"\n")
                 pipe.flush()
+
+
+def _line_to_shared() -> socket.socket | None:
+    """None outside a flow, or if its recorder has ended."""
+    line = socket.socket(socket.AF_UNIX)
+    if line.connect_ex(os.environ.get(RECORDER_VARIABLE, "")) == 0:
+        return line
+    line.close()
+    return None
+
+
+def _own_recorder() -> "subprocess.Popen[bytes]":
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    command, variables = [sys.executable, "-m", "flows.recorder"], {**os.environ, "PYTHONPATH": path}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables)
 
 
 @contextmanager
@@ -165,7 +185,7 @@ def run(stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs
     """
     uri = tracking_uri() if processes.is_first() else ""
     watch = provenance.Watch(inputs)
-    attempt = Run(_opening(uri, stage, apply, seed, params, watch.present()) if uri else None)
+    attempt = Run(opening(uri, stage, apply, seed, params, watch.present(), _process_tags()) if uri else None)
     start_s = time.monotonic()
     try:
         yield attempt
@@ -190,13 +210,16 @@ def _costs(outs: Iterable[str]) -> dict[str, float]:
     }
 
 
-def _opening(uri: str, stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs: Iterable[str]) -> dict[str, Any]:
+def opening(
+    uri: str, stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs: Iterable[str], tags: Mapping[str, str]
+) -> dict[str, Any]:
+    """The first message of a run; ``tags`` are further ones."""
     study = _study_of(apply)
     return {
         "uri": uri,
         "experiment": f"study-{study}" if study else EXPERIMENT,
         "name": stage,
-        "tags": _tags(stage, apply, seed),
+        "tags": {name: redact(value) for name, value in {**_cell_tags(stage, apply, seed), **tags}.items() if value},
         "inputs": list(inputs),
         "values": as_params(params) | {"seed": str(seed)},
     }
@@ -211,8 +234,13 @@ def tracking_uri() -> str:
     """Where runs go: ``MLFLOW_TRACKING_URI``, else a database at the top of the repository; "" when tracking is off."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db").strip()
     if uri.startswith("sqlite:///"):
-        return f"sqlite:///{_repository() / uri.removeprefix('sqlite:///')}"
+        return f"sqlite:///{repository() / uri.removeprefix('sqlite:///')}"
     return "" if uri.lower() == "off" else uri
+
+
+def is_new(uri: str) -> bool:
+    """Whether the store is a database file that nobody has made yet."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
 
 
 def redact(text: str) -> str:
@@ -237,7 +265,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _repository() -> Path:
+def repository() -> Path:
+    """Top folder of the repository that the user works in."""
     # In the scratch folder of `dvc exp run --temp` DVC_ROOT still names the user's own repository.
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
@@ -246,20 +275,17 @@ def _study_of(apply: Sequence[str]) -> str:
     return next((place.split(".")[1] for place in apply if place.startswith("studies.")), "")
 
 
-def _tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
+def _cell_tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
     arms = [place.rpartition(".")[2] for place in apply if ".arms." in place or ".rungs." in place]
-    tags = {
-        "stage": stage.partition("@")[0],
-        "cell": stage,
-        "study": _study_of(apply),
-        "arm": "+".join(arms),
-        "seed": str(seed),
-        "experiment_name": os.environ.get("DVC_EXP_NAME", ""),
-        "prefect.flow_run_id": os.environ.get(FLOW_RUN_VARIABLE, ""),
+    return {"stage": stage.partition("@")[0], "cell": stage, "study": _study_of(apply), "arm": "+".join(arms), "seed": str(seed)}
+
+
+def _process_tags() -> dict[str, str]:
+    variables = {"experiment_name": "DVC_EXP_NAME", "prefect.flow_run_id": FLOW_RUN_VARIABLE}
+    return {name: os.environ.get(variable, "") for name, variable in variables.items()} | {
         COMMAND_TAG: "" if "DVC_STAGE" in os.environ else shlex.join(sys.orig_argv[1:]),
         PROCESS_TAG: provenance.process(os.getpid()),
     }
-    return {name: redact(value) for name, value in tags.items() if value}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ stages:
   after: {cmd: "cp x y", deps: [x], outs: [y]}
   flaky: {cmd: "test -e tried || { touch tried; exit 1; }; echo 1 > z", outs: [z]}
   sibling: {cmd: "sleep 3; echo 1 > s", outs: [s]}
+"""
+
+# Long enough for a second launch to meet the first at every cell.
+SHARED = """
+stages:
+  cell:
+    matrix: {seed: [0, 1]}
+    cmd: "echo cell-${item.seed} >> order; sleep 4; echo 1 > cell-${item.seed}"
+    outs: ["cell-${item.seed}"]
 """
 
 # `slow` sleeps while the file `wait` is there; its grandchild does not end on SIGTERM.
@@ -85,18 +95,24 @@ class Server:
         return {name: task["state"]["name"] for name, task in self.tasks().items()}
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("prefect")
-    described = servers.prefect(servers.free_port())
+@contextmanager
+def running(described: servers.Server, home: Path) -> Iterator["subprocess.Popen[str]"]:
     children = Children()
     with (home / "server.log").open("w", encoding="utf-8") as log:
         process = children.start(described.command, home, {**described.variables, "PREFECT_HOME": str(home)}, log)
         try:
             assert servers.wait_until_healthy(described, process), (home / "server.log").read_text(encoding="utf-8")
-            yield Server(described.url, home)
+            yield process
         finally:
             children.stop()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("prefect")
+    described = servers.prefect(servers.free_port())
+    with running(described, home):
+        yield Server(described.url, home)
 
 
 @pytest.fixture(scope="session")
@@ -266,6 +282,39 @@ def test_what_a_kill_leaves_running_is_crashed_by_the_next_flow_which_runs_what_
     assert (left["type"], left["message"].partition(":")[0]) == ("CRASHED", "its process is gone")
     cells = server.post("task_runs/filter", {"flow_runs": {"id": {"any_": [killed]}}})
     assert {cell["state"]["type"] for cell in cells} == {"CRASHED"}
+
+
+def test_two_launches_at_once_run_every_cell_once(server: Server, repository: Callable[[str], Path]) -> None:
+    folder = repository(SHARED)
+    both = [start(server, folder, "--workers", "2") for _ in range(2)]
+    ended = [(launch.communicate(timeout=PATIENCE_SECONDS)[1], launch.returncode) for launch in both]
+    assert [status for _, status in ended] == [0, 0], ended
+    assert sorted((folder / "order").read_text().split()) == ["cell-0", "cell-1"]
+
+
+@pytest.mark.slow
+def test_a_prefect_server_that_dies_in_mid_run_stops_no_cell(repository: Callable[[str], Path], tmp_path: Path) -> None:
+    folder, home, described = repository(SLOW), tmp_path / "home", servers.prefect(servers.free_port())
+    home.mkdir()
+    own = Server(described.url, home)
+    (folder / "wait").touch()
+    with running(described, home) as process:
+        flow = start(own, folder)
+        running_pid(folder)
+        os.killpg(process.pid, signal.SIGKILL)
+    (folder / "wait").unlink()
+    _, errors = flow.communicate(timeout=2 * PATIENCE_SECONDS)
+    assert flow.returncode == 1
+    assert f"error: the Prefect server {own.api} went away or does not answer; finished cells are kept: start it and run" in errors
+    assert (folder / "v").exists()  # the cell behind it ran too
+
+    with running(described, home):
+        before = own.last_run()
+        assert before["state"]["type"] == "RUNNING"
+        assert run(own, folder)[0] == 0
+        assert set(own.states().values()) == {"Cached"}
+        left = own.post("flow_runs/filter", {"flow_runs": {"id": {"any_": [before["id"]]}}})[0]["state"]
+        assert (left["type"], left["message"].partition(":")[0]) == ("CRASHED", "its process is gone")
 
 
 def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str], Path]) -> None:

@@ -48,6 +48,12 @@ def start(name: str, folder: Path, uri: str) -> "subprocess.Popen[str]":
     )
 
 
+def reconcile(folder: Path, uri: str) -> str:
+    command = [sys.executable, "-m", "flows.reconcile", "--finished"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": uri}
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.slow
 @pytest.mark.pipeline
 def test_four_stages_meet_a_fresh_database(tmp_path: Path) -> None:
@@ -60,7 +66,7 @@ def test_four_stages_meet_a_fresh_database(tmp_path: Path) -> None:
         "finished": 0, "interrupted": -signal.SIGINT, "killed": -signal.SIGKILL, "vanished": -signal.SIGKILL, "dead": 0,
     }  # fmt: skip
     assert errors["finished"] == ""
-    assert errors["dead"].startswith("warning: not tracked from here on, MLflow failed: ")
+    assert errors["dead"].startswith("warning: MLflow failed, the next launch will tell it of this run: ")
     assert errors["dead"].count("\n") == 1
 
     database = sqlite3.connect(tmp_path / "mlflow.db")
@@ -73,10 +79,11 @@ def test_four_stages_meet_a_fresh_database(tmp_path: Path) -> None:
         ("killed", "FAILED"),
         ("vanished", "RUNNING"),
     ]
-    swept = subprocess.run(
-        [sys.executable, "-m", "flows.runs"], cwd=ROOT, env={**os.environ, "MLFLOW_TRACKING_URI": uri}, capture_output=True
-    )
-    assert swept.stdout == b"vanished: its MLflow run was left open by a process that is gone; closed as KILLED\n"
+    swept = reconcile(tmp_path / "vanished", uri)
+    assert swept == "vanished: its MLflow run was left open by a process that is gone; closed as KILLED\n"
+    assert reconcile(tmp_path / "dead", uri) == "dead: MLflow was not told of its run when it ran; told now\n"
+    assert reconcile(tmp_path / "dead", uri) == ""
+    assert not (tmp_path / "dead" / "scratch" / "untracked").exists()
     reasons = "SELECT r.name, t.value FROM tags t JOIN runs r USING (run_uuid) WHERE t.key = 'reason' ORDER BY r.name"
     assert list(database.execute(reasons)) == [
         ("interrupted", "interrupted"),
@@ -86,8 +93,10 @@ def test_four_stages_meet_a_fresh_database(tmp_path: Path) -> None:
     curves = (
         "SELECT r.name, count(*), max(m.step) FROM metrics m JOIN runs r USING (run_uuid) WHERE m.key = 'loss_nats' GROUP BY 1 ORDER BY 1"
     )
-    assert list(database.execute(curves)) == [(name, 60, 59) for name in ("finished", "interrupted", "killed", "vanished")]
+    assert list(database.execute(curves)) == [(name, 60, 59) for name in ("dead", "finished", "interrupted", "killed", "vanished")]
     values = "SELECT p.value FROM params p JOIN runs r USING (run_uuid) WHERE p.key = 'model.d_model'"
-    assert list(database.execute(values)) == [("8",)] * 4
+    assert list(database.execute(values)) == [("8",)] * 5
+    dead = "SELECT status, start_time < end_time, end_time < (SELECT max(end_time) FROM runs) FROM runs WHERE name = 'dead'"
+    assert list(database.execute(dead)) == [("FINISHED", 1, 1)]  # with the times of the stage, not of the telling
     database.close()
     assert len(list(tmp_path.glob("mlartifacts/gpt-lineage/*/artifacts/note.txt"))) == 4

@@ -106,6 +106,24 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
     return Tracked(tmp_path_factory.mktemp("reproduce") / "repository")
 
 
+def test_a_finished_cell_without_its_run_gets_one_that_can_be_reproduced(repository: Tracked, tmp_path: Path) -> None:
+    repository.uri = f"sqlite:///{tmp_path}/mlflow.db"
+    try:
+        told = repository.run("python", "-m", "flows.reconcile").splitlines()
+        again = repository.run("python", "-m", "flows.reconcile")
+        with sqlite3.connect(tmp_path / "mlflow.db") as database:
+            runs = list(database.execute("SELECT name, status, run_uuid FROM runs ORDER BY name"))
+            [total] = database.execute("SELECT m.value FROM latest_metrics m JOIN runs r USING (run_uuid) WHERE m.key = 'total'")
+        output = repository.run("python", "-m", "flows.reproduce", runs[0][2])
+    finally:
+        del repository.uri
+    assert told == [f"{name}: MLflow had no run of it; made of dvc.lock and metrics/" for name in ("add_numbers", "make_numbers")]
+    assert again == ""
+    assert [run[:2] for run in runs] == [("add_numbers", "FINISHED"), ("make_numbers", "FINISHED")]
+    assert total == (21.0,)
+    assert output.splitlines()[-1] == "4 equal, 0 differs, 0 unchecked"
+
+
 def test_a_dirty_run_comes_out_the_same_after_its_data_is_gone_and_the_store_has_moved(repository: Tracked, tmp_path: Path) -> None:
     run_id = repository.run_id("add_numbers")
     for name in ("mlflow.db", "mlartifacts"):
