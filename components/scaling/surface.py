@@ -126,7 +126,7 @@ def jacobian(surface: Surface, runs: Problem) -> np.ndarray:
     columns_P = [np.ones(runs.num_runs)]
     for coefficient, power, logs in ((surface.n_coefficient, by_size, runs.log_n_P), (surface.d_coefficient, by_data, runs.log_d_P)):
         columns_P += [power, coefficient * power * logs] if coefficient > 0 else []
-    return np.stack(columns_P, axis=1) / fitted(surface, runs)[:, None]
+    return np.asarray(np.stack(columns_P, axis=1) / fitted(surface, runs)[:, None])
 
 
 def search(runs: Problem, config: SurfaceConfig, near: Surface | None = None) -> Best:
