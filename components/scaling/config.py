@@ -37,8 +37,10 @@ class SurfaceConfig(Frozen):
     """A run is left out as diverged if its loss exceeds by this share that of a run with no more parameters and no more tokens."""
     max_left_out_share: float = Field(gt=0, lt=1)
     """Where more of the runs look like outliers, they are none: the surface is wrong for the table, and all are kept, with a warning."""
-    block_level: float = Field(ge=0, le=1)
-    """Level of the F test for errors that runs of one size share. Below it, sizes rather than runs are the evidence."""
+    scatter_level: float = Field(gt=0, lt=0.5)
+    """Level of the tests for errors that runs share, and for scatter that changes with N or D. What a test finds widens the interval."""
+    shared_length: float = Field(gt=0)
+    """Shared errors of two runs fade over this distance in ln N and ln D: 1 is a factor of 2.7."""
     huber_delta: float = Field(gt=0)
     """Of the Huber loss of approach 3 (Hoffmann 2022, section 3.3: 1e-3)."""
     starts_kept: int = Field(ge=1)

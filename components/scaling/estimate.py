@@ -1,7 +1,7 @@
 """The default way from a table of runs to one forecast: the surface L(N, D) where the table tells N from D, else L(C).
 
 The surface is fitted by variable projection (surface.py) to the runs that are no outliers of a first, robust fit; its interval is
-a profile likelihood (profile.py). Where runs of one size share errors, sizes count as evidence, not runs.
+a profile likelihood (profile.py). Errors that runs share, and scatter that is not the same for all, are looked for (scatter.py).
 """
 
 import math
@@ -13,8 +13,9 @@ from components.errors import InputError
 from components.scaling.config import ExtrapolationConfig, SurfaceConfig
 from components.scaling.fits import Fit
 from components.scaling.profile import Region, confidence_region
+from components.scaling.scatter import MAX_RUNS, Scatter, estimate_scatter
 from components.scaling.screening import drop
-from components.scaling.surface import PARAMETERS, Best, Problem, fit_surface, fitted, problem, search
+from components.scaling.surface import PARAMETERS, Best, Problem, fit_surface, fitted, jacobian, problem, search
 from components.scaling.table import LeftOut, RunTable
 
 METHOD = "variable projection"
@@ -23,17 +24,26 @@ MAD_TO_SD = 1.4826  # of a normal distribution
 MIN_RUNS_FOR_OUTLIERS = 12  # of fewer, five parameters follow any outlier
 MIN_SIZES = 3
 MIN_FREEDOM = 3  # with less, quantiles of Student are so large that the interval says nothing
+FLAT = 1e-9  # a fitted loss that falls by less over the whole table does not fall
 MAX_COLLINEARITY = 0.995  # correlation of log N and log D beyond which the two exponents are one
 
 
 @dataclass(frozen=True)
 class SurfaceFit:
-    """The surface, the runs it rests on, and all other surfaces that fit them as well."""
+    """The surface, the runs it rests on and their scatter about it, and all other surfaces that fit them as well."""
 
     fit: Fit
     best: Best
     region: Region
+    scatter: Scatter
     table: RunTable
+
+    def scatter_at(self, n_params: float, n_tokens: float) -> tuple[float, float]:
+        """Half-widths, as shares of the loss at the region's confidence, of a run's own scatter and of what near runs share."""
+        reference = self.region.reference_n, self.region.reference_d
+        spread = self.scatter.spread_at(math.log(n_params / reference[0]), math.log(n_tokens / reference[1]))
+        own = spread * math.sqrt(self.region.critical * self.region.variance)
+        return own, own * math.sqrt(self.scatter.shared_ratio)
 
 
 def surface_is_told(table: RunTable) -> str:
@@ -58,15 +68,16 @@ def estimate_surface(table: RunTable, config: ExtrapolationConfig, confidence: f
     """
     surface = config.surface
     table = without_outliers(table, surface)
-    best, freedom, shared = _with_blocks(table, surface)
+    best, scatter = _with_scatter(table, surface)
     law = best.surface
-    if law.n_coefficient <= 0 and law.d_coefficient <= 0:
+    if float(np.ptp(fitted(law, best.problem))) < FLAT * law.loss_nats(law.reference_n, law.reference_d):
         raise InputError(f"{where}: the loss falls neither with N nor with D; check the columns and their units")
-    region = confidence_region(best.problem, law, best.squares, freedom, confidence, surface)
-    warnings = [*table.warnings, *shared, *_about(best, region, surface)]
+    region = confidence_region(best.problem, law, best.squares, scatter.degrees_of_freedom, confidence, surface)
+    noise = _about_scatter(scatter, math.sqrt(region.variance), table.num_runs)
+    warnings = [*table.warnings, *noise, *_about(best, region, surface)]
     errors = np.log(table.losses_P) - np.log(law.loss_nats(table.n_params_P, table.n_tokens_P))
     fit = Fit(METHOD, law, errors, 1, int(not best.converged), table.left_out, tuple(warnings))
-    return SurfaceFit(fit, best, region, table)
+    return SurfaceFit(fit, best, region, scatter, table)
 
 
 def without_outliers(table: RunTable, config: SurfaceConfig) -> RunTable:
@@ -105,34 +116,31 @@ def _scaled_errors(best: Best, runs: Problem) -> tuple[np.ndarray, float]:
     return errors_P, max(MAD_TO_SD * correction * float(np.median(np.abs(errors_P))), 1e-9)
 
 
-def _with_blocks(table: RunTable, config: SurfaceConfig) -> tuple[Best, int, list[str]]:
-    """The fit with its degrees of freedom; where runs of one size share errors (an F test says so), the shared part is modelled.
+def _with_scatter(table: RunTable, config: SurfaceConfig) -> tuple[Best, Scatter]:
+    """The fit, and how the runs scatter about it; what they share or scatter more is weighed in."""
+    runs = _problem(table)
+    best = fit_surface(runs, config)
+    errors_P = runs.losses_P / fitted(best.surface, runs) - 1
+    found = estimate_scatter(jacobian(best.surface, runs), errors_P, runs.log_n_P, runs.log_d_P, config)
+    if found.is_plain:
+        return best, found
+    weighed = replace(runs, trust_P=np.exp(-2 * found.log_spread_P), whitening_PP=found.whitening())
+    return fit_surface(weighed, config, best.surface), found
 
-    Random effects by the method of moments; the rows are made independent as Fuller and Battese (1973) do.
-    """
-    from scipy.special import fdtrc
 
-    assert table.n_params_P is not None and table.n_tokens_P is not None
-    order = np.argsort(table.n_params_P, kind="stable")
-    runs = problem(table.n_params_P[order], table.n_tokens_P[order], table.losses_P[order])
-    best, freedom = fit_surface(runs, config), runs.num_runs - PARAMETERS
-    _, starts, counts = np.unique(table.n_params_P[order], return_index=True, return_counts=True)
-    between, within = len(starts) - MIN_SIZES, runs.num_runs - len(starts) - 2
-    if between < 1 or within < 1:
-        return best, freedom, []
-    errors = runs.losses_P / fitted(best.surface, runs) - 1
-    means = np.add.reduceat(errors, starts) / counts
-    inner = float(((errors - np.repeat(means, counts)) ** 2).sum()) / within
-    outer = float((counts * means**2).sum()) / between
-    if inner == 0 or float(fdtrc(between, within, outer / inner)) > config.block_level:
-        return best, freedom, []
-    shared = max(0.0, outer / inner - 1) / float(counts.mean())
-    shares = 1 - 1 / np.sqrt(1 + counts * shared)
-    best = fit_surface(replace(runs, block_starts=starts, block_shares=shares), config, best.surface)
-    correlation = shared / (1 + shared)
-    evidence = float((counts / (1 + (counts - 1) * correlation)).sum())
-    warning = f"runs of one size share errors (correlation {correlation:.2f}): {evidence:.0f} independent runs of {runs.num_runs}"
-    return best, max(1, round(evidence) - PARAMETERS), [warning]
+def _about_scatter(found: Scatter, own_sd: float, num_runs: int) -> list[str]:
+    said = []
+    if num_runs > MAX_RUNS:
+        said.append(f"{num_runs} runs are too many to look for errors that they share: the interval may be narrow")
+    if found.slope_n or found.slope_d:
+        low, high = (100 * own_sd * math.exp(end) for end in (found.log_spread_P.min(), found.log_spread_P.max()))
+        said.append(f"runs scatter by {low:.2g} to {high:.2g} % of the loss, by their N and D; they are weighted so")
+    shared = f"{100 * own_sd * math.sqrt(found.shared_ratio):.2g} % of the loss, beside {100 * own_sd:.2g} % of each alone"
+    if found.kind == "size":
+        said.append(f"runs of one size share errors of {shared}; the interval allows for the target's own")
+    if found.kind == "near":
+        said.append(f"the law misses near runs together, by {shared}; the interval allows for such a miss at the target")
+    return said
 
 
 def _about(best: Best, region: Region, config: SurfaceConfig) -> list[str]:

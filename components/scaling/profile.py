@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from components.scaling.config import SurfaceConfig
-from components.scaling.surface import Problem, Surface, columns, least_squares, solve
+from components.scaling.surface import PARAMETERS, Problem, Surface, columns, least_squares, solve
 
 ALPHAS, BETAS = 31, 15  # nodes over the region; extremes are smooth there, so the error is of second order in their distance
-BISECTIONS = 18
+BISECTIONS = 22
+STEPS, STEP_GROWTH = 16, 1.35  # of the walk to the region's end; the last is at the bound
+SECTIONS, SECTIONINGS = 17, 4  # each round narrows a step 16 times
 TURNS = 8  # of the walk to an extreme point of a function that is not linear in E, A, B
 
 Gradient = Callable[["Region", np.ndarray], np.ndarray]
@@ -37,19 +39,20 @@ class Region:
     reference_n: float
     reference_d: float
     variance: float
-    degrees_of_freedom: int
+    degrees_of_freedom: float
     critical: float
     at_bounds: tuple[str, ...]
 
 
-def confidence_region(runs: Problem, best: Surface, squares: float, freedom: int, confidence: float, config: SurfaceConfig) -> Region:
+def confidence_region(runs: Problem, best: Surface, squares: float, freedom: float, confidence: float, config: SurfaceConfig) -> Region:
     """Every surface whose squares exceed the least by at most variance x F quantile(1, freedom).
 
-    One functional at a time is asked of it, hence one degree of freedom in the numerator.
+    One functional at a time is asked of it, hence one degree of freedom in the numerator. ``freedom`` is that of the variance, which
+    is less than runs minus parameters where runs share errors.
     """
     from scipy.special import stdtrit
 
-    variance = max(squares / freedom, 1e-24)
+    variance = max(squares / (runs.num_runs - PARAMETERS), 1e-24)
     critical = float(stdtrit(freedom, (1 + confidence) / 2)) ** 2
     limit = squares + variance * critical
     alphas, betas, edges = _nodes(runs, best, limit, config)
@@ -64,7 +67,7 @@ def _nodes(runs: Problem, best: Surface, limit: float, config: SurfaceConfig) ->
     def profile(log_alphas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return _best_betas(runs, log_alphas, bounds)
 
-    ends = [_end(lambda x: profile(np.array([x]))[1][0] <= limit, math.log(best.alpha), bound) for bound in bounds]
+    ends = [_end(lambda logs: profile(logs)[1] <= limit, math.log(best.alpha), bound) for bound in bounds]
     log_alphas = np.append(np.linspace(ends[0], ends[1], ALPHAS), math.log(best.alpha))
     log_betas, squares = profile(log_alphas)
     log_betas[-1] = math.log(best.beta)
@@ -80,20 +83,16 @@ def _nodes(runs: Problem, best: Surface, limit: float, config: SurfaceConfig) ->
     return np.exp(alphas), np.exp(betas.ravel()), tuple(dict.fromkeys(edges))
 
 
-def _end(inside: Callable[[float], bool], start: float, bound: float) -> float:
-    """The last point inside on the way from start to bound: first outwards by growing steps, then by bisection."""
-    near, step = start, 0.01
-    while True:
-        far = start + math.copysign(min(step, abs(bound - start)), bound - start)
-        if not inside(far):
-            break
-        near, step = far, 1.6 * step
-        if near == bound or abs(near - bound) < 1e-12:
-            return bound
-    for _ in range(BISECTIONS):
-        middle = (near + far) / 2
-        near, far = (middle, far) if inside(middle) else (near, middle)
-    return near
+def _end(inside: Callable[[np.ndarray], np.ndarray], start: float, bound: float) -> float:
+    """The last point inside on the way from start to bound: first outwards by growing steps, then between two of them."""
+    steps = np.minimum(0.01 * STEP_GROWTH ** np.arange(STEPS), 1.0) if start != bound else np.zeros(1)
+    points = np.append(start, start + (bound - start) * np.append(np.minimum(steps, 1.0), 1.0))
+    for _ in range(1 + SECTIONINGS):
+        out = np.flatnonzero(~inside(points[1:]))
+        if not len(out):
+            return float(points[-1])
+        points = np.linspace(points[out[0]], points[out[0] + 1], SECTIONS)
+    return float(points[0])
 
 
 def _best_betas(runs: Problem, log_alphas: np.ndarray, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -116,7 +115,7 @@ def _ends(runs: Problem, log_alphas: np.ndarray, log_betas: np.ndarray, bound: f
 
     near, far = log_betas.copy(), np.full(len(log_betas), bound)
     near = np.where(inside(far), bound, near)
-    for _ in range(BISECTIONS + 4):
+    for _ in range(BISECTIONS):
         middle = (near + far) / 2
         kept = inside(middle)
         near, far = np.where(kept, middle, near), np.where(kept, far, middle)

@@ -13,15 +13,18 @@ CONVENTION_FACTOR = 1.05  # C / N D nearer to 6 than this is 6
 USUAL_TOKENS_PER_PARAM = (0.1, 1e5)
 RISING_CORRELATION = 0.5  # of ranks of loss and compute
 MIN_RUNS_TO_RISE = 5
+GAP_FACTOR = 100.0  # no grid of runs leaves so wide a gap in tokens per parameter; millions beside units, or sequences, do
+GREATEST_LOSS_NATS = 12.5  # ln of 256k, that of a model that knows nothing, with the largest vocabularies in use
 
 
 def screen(table: RunTable, config: SurfaceConfig, where: str) -> tuple[RunTable, float]:
     """The runs that can be believed, and operations per parameter and token in the table's own counting.
 
     Raises:
-        InputError: the loss rises with compute.
+        InputError: the loss rises with compute; units of N or D are mixed.
     """
     table, flops_per_param_token = _same_units(table)
+    table = _one_kind(table, config, where)
     table = _without_diverged(table, config)
     if table.num_runs >= MIN_RUNS_TO_RISE and rank_correlation(table.flops_P, table.losses_P) > RISING_CORRELATION:
         raise InputError(
@@ -62,6 +65,27 @@ def _same_units(table: RunTable) -> tuple[RunTable, float]:
     if not USUAL_TOKENS_PER_PARAM[0] <= tokens_per_param <= USUAL_TOKENS_PER_PARAM[1]:
         warnings.append(f"{tokens_per_param:.3g} tokens per parameter is unusual: check that D counts tokens and N parameters")
     return table.subset(~odd, left_out, warnings), typical if off > CONVENTION_FACTOR else FLOPS_PER_PARAM_TOKEN
+
+
+def _one_kind(table: RunTable, config: SurfaceConfig, where: str) -> RunTable:
+    """Without runs whose tokens per parameter lie far from the others', and with a word on losses that are none."""
+    if float(np.median(table.losses_P)) > GREATEST_LOSS_NATS:
+        high = f"the median loss is {np.median(table.losses_P):.3g}, more than any model has in nats per token: perplexity?"
+        table = table.subset(np.ones(table.num_runs, bool), warnings=[high])
+    if table.n_params_P is None or table.n_tokens_P is None:
+        return table
+    ratios_P = table.n_tokens_P / table.n_params_P
+    order = np.argsort(ratios_P, kind="stable")
+    gaps = np.flatnonzero(np.diff(np.log(ratios_P[order])) > np.log(GAP_FACTOR)) + 1
+    groups = sorted(np.split(order, gaps), key=len)
+    few, most = np.concatenate([*groups[:-1], []]).astype(int), groups[-1]
+    usual = f"the other runs' {ratios_P[most].min():.3g} to {ratios_P[most].max():.3g}: units of N or D mixed?"
+    reasons = [LeftOut(int(table.lines_P[i]), f"{ratios_P[i]:.3g} tokens per parameter, {usual}") for i in few]
+    if len(few) > config.max_left_out_share * table.num_runs:
+        raise InputError(f"{where}: line {reasons[0].line}: {reasons[0].reason}; write N and D of all {table.num_runs} runs in one unit")
+    kept = np.ones(table.num_runs, bool)
+    kept[few] = False
+    return table.subset(kept, reasons)
 
 
 def _without_diverged(table: RunTable, config: SurfaceConfig) -> RunTable:

@@ -62,9 +62,7 @@ class Surface:
 class Problem:
     """What a surface is fitted to: logarithms of N and D about their means, losses, and the scale of each residual. All arrays [P].
 
-    ``trust_P`` weighs each squared residual. ``block_starts`` says where the runs of each size begin, which must then stand
-    together; ``block_shares`` is the part of a block's mean that is taken out of its rows, which makes rows independent whose
-    errors share a part within a block (Fuller and Battese 1973).
+    ``trust_P`` weighs each squared residual. ``whitening_PP`` makes residuals independent that are not (scatter.py).
     """
 
     log_n_P: np.ndarray
@@ -74,8 +72,7 @@ class Problem:
     reference_n: float
     reference_d: float
     trust_P: np.ndarray | None = None
-    block_starts: np.ndarray | None = None
-    block_shares: np.ndarray | None = None
+    whitening_PP: np.ndarray | None = None
 
     @property
     def num_runs(self) -> int:
@@ -83,14 +80,10 @@ class Problem:
         return len(self.losses_P)
 
     def whitened(self, columns_KP: np.ndarray) -> Any:
-        """Columns in units of the runs' scatter, without what is shared in a block."""
+        """Columns in units of the runs' scatter, without what runs share."""
         scaled = columns_KP / self.scales_P
         scaled = scaled if self.trust_P is None else scaled * np.sqrt(self.trust_P)
-        if self.block_starts is None or self.block_shares is None:
-            return scaled
-        counts = np.diff(np.append(self.block_starts, self.num_runs))
-        means = np.add.reduceat(scaled, self.block_starts, axis=-1) / counts
-        return scaled - np.repeat(self.block_shares * means, counts, axis=-1)
+        return scaled if self.whitening_PP is None else scaled @ self.whitening_PP.T
 
 
 @dataclass(frozen=True)
@@ -125,6 +118,15 @@ def fit_surface(runs: Problem, config: SurfaceConfig, near: Surface | None = Non
 def fitted(surface: Surface, runs: Problem) -> np.ndarray:
     """Losses [P] that the surface gives for the runs."""
     return np.asarray(surface.loss_nats(runs.reference_n * np.exp(runs.log_n_P), runs.reference_d * np.exp(runs.log_d_P)))
+
+
+def jacobian(surface: Surface, runs: Problem) -> np.ndarray:
+    """Relative change of the fitted losses with each parameter that the fit has, [P, R]; a term of size 0 has no exponent."""
+    by_size, by_data = np.exp(-surface.alpha * runs.log_n_P), np.exp(-surface.beta * runs.log_d_P)
+    columns_P = [np.ones(runs.num_runs)]
+    for coefficient, power, logs in ((surface.n_coefficient, by_size, runs.log_n_P), (surface.d_coefficient, by_data, runs.log_d_P)):
+        columns_P += [power, coefficient * power * logs] if coefficient > 0 else []
+    return np.asarray(np.stack(columns_P, axis=1) / fitted(surface, runs)[:, None])
 
 
 def search(runs: Problem, config: SurfaceConfig, near: Surface | None = None) -> Best:

@@ -1,11 +1,13 @@
-"""A table of runs, one a line: parameters N, tokens D, operations C and loss, from a CSV file as people have them.
+"""A table of runs: parameters N, tokens D, operations C and loss, from a CSV file as people have them, or JSON records.
 
 Any of comma, semicolon, tab and bar separates; a byte-order mark, quotes, thousands separators and a decimal comma are read.
-A run that cannot be used is left out and named; a cell that is no number is an error, for nobody knows what it meant.
+Units are read from names, "tokens (B)", and from cells, 70M. A run that cannot be used is left out and named; a cell that is no
+number is an error, for nobody knows what it meant.
 """
 
 import csv
 import io
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -26,10 +28,19 @@ NAMES = {
     ),
     "n_tokens": ("d", "ntokens", "tokens", "numtokens", "traintokens", "trainingtokens", "tokensseen", "datasetsize", "data"),
     "flops": ("c", "flops", "flop", "trainflops", "trainingflops", "trainingflop", "compute", "computebudget", "trainingcompute"),
-    "loss_nats": ("loss", "lossnats", "finalloss", "valloss", "validationloss", "evalloss", "testloss", "heldoutloss"),
+    "loss_nats": ("loss", "finalloss", "valloss", "validationloss", "evalloss", "testloss", "heldoutloss", "crossentropy"),
 }
 """Quantity -> names of columns that mean it, small letters and digits only, the likeliest first."""
 OPTIONS = {"n_params": "--n-params-column", "n_tokens": "--n-tokens-column", "flops": "--flops-column", "loss_nats": "--loss-column"}
+UNITS = {
+    **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
+    **dict.fromkeys(("m", "million", "millions"), 1e6),
+    **dict.fromkeys(("b", "g", "bn", "billion", "billions"), 1e9),
+    **dict.fromkeys(("t", "tn", "trillion", "trillions"), 1e12),
+    **{"petaflop": 1e15, "petaflops": 1e15, "exaflop": 1e18, "exaflops": 1e18, "zettaflop": 1e21, "zettaflops": 1e21, "pfdays": 8.64e19},
+}
+"""Word in the name of a column of N, D or C -> how many it stands for."""
+SUFFIXED = re.compile(r"(.*[\d.])\s*([kmbgt])", re.IGNORECASE)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
@@ -84,6 +95,10 @@ def read_table(path: Path, named: Mapping[str, str | None]) -> RunTable:
     columns, warnings = _columns(path, header, named)
     cells = {quantity: [(line, row[header.index(name)]) for line, row in rows] for quantity, name in columns.items()}
     values = {quantity: _numbers(path, columns[quantity], quantity, column) for quantity, column in cells.items()}
+    for quantity, (factor, word) in {quantity: _unit(name) for quantity, name in columns.items() if quantity != "loss_nats"}.items():
+        if word:
+            values[quantity] = [factor * value for value in values[quantity]]
+            warnings = (*warnings, f"{quantity} is read in units of {factor:.3g}, for its column is named {columns[quantity]!r}")
     kept, left_out = _usable([line for line, _ in rows], values, columns)
     if not kept:
         why = f" (line {left_out[0].line}: {left_out[0].reason})" if left_out else ""
@@ -97,6 +112,8 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The names, and each line's number and cells."""
     text = _text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
+    if first.lstrip()[:1] in ("[", "{"):
+        return _json_rows(path, text)
     if not first:
         raise InputError(f"{path}: empty; give a line of names (N, D, C, loss) and a line for each run")
     separator = max(SEPARATORS, key=first.count)
@@ -115,6 +132,19 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             hint = "quote numbers that hold the separator" if len(row) > len(header) else "fill the missing cells"
             raise InputError(f"{path}: line {line}: {len(row)} cells under {len(header)} names; {hint}")
     return header, rows
+
+
+def _json_rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The same of JSON: a list of records, or a record a line; a record's number stands for its line."""
+    try:
+        records = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: line {error.lineno}: not JSON ({error.msg}); give a list of records, or a record a line") from None
+    if not records or not all(isinstance(record, dict) for record in records):
+        raise InputError(f"{path}: holds no JSON records; give [{{N: ..., D: ..., loss: ...}}, ...], or CSV")
+    names = list(dict.fromkeys(name for record in records for name in record))
+    cells = [["" if record.get(name) is None else str(record[name]) for name in names] for record in records]
+    return names, list(enumerate(cells, start=1))
 
 
 def _text(path: Path) -> str:
@@ -146,7 +176,7 @@ def _columns(path: Path, header: Sequence[str], named: Mapping[str, str | None])
                 raise InputError(f"{path}: has {count} column {wanted!r}, only {', '.join(header)}; mend {OPTIONS[quantity]}")
             found[quantity] = wanted
             continue
-        likely = sorted((names.index(key), name) for name in header if (key := re.sub(r"[^a-z0-9]", "", name.lower())) in names)
+        likely = sorted((names.index(key), name) for name in header if (key := _key(name)) in names)
         if likely:
             found[quantity] = likely[0][1]
             if header.count(found[quantity]) > 1:
@@ -160,6 +190,22 @@ def _columns(path: Path, header: Sequence[str], named: Mapping[str, str | None])
         options = ", ".join(list(OPTIONS.values())[:3])
         raise InputError(f"{path}: needs columns of N and D, or of C, has {', '.join(header)}; name them with {options}")
     return found, tuple(warnings)
+
+
+def _unit(name: str) -> tuple[float, str]:
+    """The factor that a word of the name stands for, and the word. One letter alone names a quantity, not its unit."""
+    words = _words(name)
+    word = next((word for word in reversed(words) if word in UNITS and (len(word) > 1 or len(words) > 1)), "")
+    return UNITS.get(word, 1.0), word
+
+
+def _key(name: str) -> str:
+    """The words of a name without units."""
+    return "".join(word for word in _words(name) if word not in (_unit(name)[1], "in", "nats"))
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", name.lower())
 
 
 def _numbers(path: Path, name: str, quantity: str, cells: Sequence[tuple[int, str]]) -> list[float]:
@@ -180,9 +226,11 @@ def _number(path: Path, line: int, name: str, cell: str, decimal: bool) -> float
         plain = plain.replace(",", ".")
     elif THOUSANDS.fullmatch(plain):
         plain = plain.replace(",", "")
+    suffix = SUFFIXED.fullmatch(plain)
+    factor, plain = (UNITS[suffix[2].lower()], suffix[1]) if suffix else (1.0, plain)
     if not _is_number(plain):
         raise InputError(f"{path}: line {line}: column {name!r}: {cell[:40]!r} is no number; mend the cell or leave it empty")
-    return float(plain)
+    return factor * float(plain)
 
 
 def _is_number(text: str) -> bool:

@@ -86,9 +86,9 @@ class Study:
         else:
             interval = loss_interval(surface.region, n_params, n_tokens)
         loss = float(surface.fit.predict(n_params, n_tokens))
-        interval = min(interval[0], loss), max(interval[1], loss)
-        scatter = math.sqrt(surface.region.critical * surface.region.variance) * loss
-        run = loss - math.hypot(loss - interval[0], scatter), loss + math.hypot(interval[1] - loss, scatter)
+        own, shared = surface.scatter_at(n_params, n_tokens)
+        interval = _widened(interval, loss, shared)
+        run = _widened(interval, loss, own)
         said = (*self.warnings, *surface.fit.warnings, *self._distance(point.flops, n_params, n_tokens))
         ratio = point.flops / float(self.table.flops_P.max())
         return TableForecast(METHOD, point.flops, n_params, n_tokens, loss, interval, run, sizes, tokens, ratio, said)
@@ -125,6 +125,12 @@ class Study:
             if not ratios.min() <= n_tokens / n_params <= ratios.max():
                 said.append(f"{n_tokens / n_params:.3g} tokens per parameter, the runs have {ratios.min():.3g} to {ratios.max():.3g}")
         return said
+
+
+def _widened(interval: Interval, loss: float, scatter: float) -> Interval:
+    """The interval about the loss with independent scatter, which is given at the same confidence as a share of the loss."""
+    low, high = max(0.0, loss - interval[0]), max(0.0, interval[1] - loss)
+    return loss - math.hypot(low, scatter * loss), loss + math.hypot(high, scatter * loss)
 
 
 def study(table: RunTable, config: ExtrapolationConfig, confidence: float, where: str) -> Study:

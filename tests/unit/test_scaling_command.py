@@ -107,6 +107,8 @@ def changed(index: int, column: int, factor: float) -> Rows:
         ([*runs(), runs()[0]], "1e20", "line 26 left out: repeats line 2"),
         ([[n, d / 2048, c, loss] for n, d, c, loss in runs()], "1e20", "far from 6 N D: check the units"),
         ([[n, 20 * n, 120 * n * n, TRUTH.loss_nats(n, 20 * n)] for n in np.geomspace(1e6, 1e8, 9)], "1e20", "D is tied to N"),
+        ([[n, d, c, np.exp(loss)] for n, d, c, loss in runs()], "1e20", "perplexity"),
+        ([*runs(), [50.0, 4e9, 1.2e12, 3.2]], "1e20", r"line 26 left out: 8e\+07 tokens per parameter"),
         (runs()[::5], "1e20", "runs are too few for the 5 parameters"),
     ],
 )
@@ -128,6 +130,7 @@ def test_what_is_odd_is_a_warning_and_the_forecast_stands(
         (runs()[:4], "too few"),
         ([[1e8, d, 6e8 * d, 3 + 1e3 * d**-0.4] for d in np.geomspace(1e9, 1e11, 8)], "all runs have one size, N = 1e\\+08"),
         ([[n, d, c, 6 - loss] for n, d, c, loss in runs()], "the loss rises with compute"),
+        ([[n / 10 ** (6 * (i % 2)), d, 6 * n * d / 10 ** (6 * (i % 2)), y] for i, (n, d, _, y) in enumerate(runs())], "in one unit"),
         ([[n, d, c, 3.0] for n, d, c, _ in runs()], "the loss falls neither with N nor with D"),
     ],
 )

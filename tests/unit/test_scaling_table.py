@@ -32,6 +32,10 @@ def read(tmp_path: Path, content: str | bytes, **named: str) -> RunTable:
         'N,D,C,loss\n"1,000,000","20,000,000",1.2e14,4.0\n2 000 000,40_000_000,4.8e14,3.5\n',
         "n;d;c;loss\n1000000;20000000;1,2e14;4,0\n2000000;40000000;4,8e14;3,5\n",
         GOOD.encode("utf-16"),
+        "params (M),tokens_billions,C in petaflops,Loss (nats)\n1,0.02,0.12,4.0\n2,0.04,0.48,3.5\n",
+        "N,D,C,loss\n1M,0.02B,1.2e14,4.0\n2 M,40m,4.8e14,3.5\n",
+        '[{"N": 1000000, "D": 2e7, "C": 1.2e14, "loss": 4.0}, {"N": 2e6, "D": 4e7, "C": 4.8e14, "loss": 3.5, "note": null}]',
+        '{"N": 1e6, "D": 2e7, "C": 1.2e14, "loss": 4}\n{"N": 2e6, "D": 4e7, "C": 4.8e14, "loss": "3.5"}\n',
     ],
 )
 def test_the_same_runs_in_other_clothes(tmp_path: Path, content: str | bytes) -> None:
@@ -104,6 +108,8 @@ def test_options_name_columns_and_a_guess_between_two_is_said(tmp_path: Path) ->
         ("N,D,C,accuracy\n1,2,3,4\n", "no column of losses among N, D, C, accuracy"),
         ("N,loss\n1,2\n", "needs columns of N and D, or of C"),
         ("N,N,C,loss\n1,2,3,4\n", "two columns 'N'"),
+        ("[1, 2]", "no JSON records"),
+        ('[{"N": 1,]', "line 1: not JSON"),
         (b"\x93NUMPY\x01\x00\xff\xfe", "not UTF-8 text"),
         (b"PK\x03\x04\0\0", "binary"),
     ],

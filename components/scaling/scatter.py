@@ -1,0 +1,172 @@
+"""How runs scatter about a surface: alike, by size and horizon, or partly together, by restricted maximum likelihood (REML).
+
+Two things make the interval of a fit that takes all errors for alike and independent too narrow. Runs may scatter by their size or
+horizon. And runs that are near to each other in N and D, or of one size, may lie off the law together: where the law itself is wrong
+by a little everywhere, or the recipe of a size was. Such errors do not average out over many runs, and the target meets its own.
+Either is looked for with a likelihood-ratio test of the linearised fit; what is found becomes a part of the fit (generalised least
+squares) and of the interval. Kennedy and O'Hagan 2001 model the discrepancy of a law in this way; ours has one length, not fitted.
+"""
+
+# Shapes: P runs, R parameters that the runs tell, F = P - R contrasts free of the law, G ratios tried.
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from components.scaling.config import SurfaceConfig
+
+MIN_RUNS = 20  # below, the tests have no power, and their levels do not hold
+MAX_RUNS = 500  # beyond, matrices of runs by runs take minutes
+EXACT_SD = 1e-6  # runs that lie so near to the law do not scatter, they are rounded
+RATIOS_G = np.geomspace(0.01, 1000, 61)  # of the shared variance to that of each run alone; finer than any table tells
+MAX_SLOPE = 1.5  # of the logarithm of the scatter over one standard deviation of log N or log D: 20 times over three of them
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Errors exp(slopes . (log N, log D)) (own + shared), in units of the typical run's own scatter.
+
+    ``shared_ratio``: variance of the shared part in those of the own part; ``correlation_PP``: of the shared parts of two runs;
+    ``degrees_of_freedom``: of the variance that the interval rests on (Satterthwaite); ``kind``: none, size or near.
+    """
+
+    slope_n: float
+    slope_d: float
+    log_spread_P: np.ndarray
+    shared_ratio: float
+    correlation_PP: np.ndarray | None
+    degrees_of_freedom: float
+    kind: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Errors are alike and independent, as far as the runs tell."""
+        return self.kind == "none" and not (self.slope_n or self.slope_d)
+
+    def whitening(self) -> np.ndarray | None:
+        """[P, P], makes the runs' errors independent once each is in units of its spread."""
+        if self.correlation_PP is None:
+            return None
+        covariance = np.eye(len(self.log_spread_P)) + self.shared_ratio * self.correlation_PP
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)))
+
+    def spread_at(self, log_n: float, log_d: float) -> float:
+        """Scatter at a target in units of the typical run's, never beyond that of the runs themselves."""
+        slope = self.slope_n * log_n + self.slope_d * log_d
+        return math.exp(min(max(slope, float(self.log_spread_P.min())), float(self.log_spread_P.max())))
+
+
+def plain(num_runs: int, num_parameters: int) -> Scatter:
+    """All alike and independent."""
+    return Scatter(0.0, 0.0, np.zeros(num_runs), 0.0, None, num_runs - num_parameters, "none")
+
+
+def estimate_scatter(
+    jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray, config: SurfaceConfig
+) -> Scatter:
+    """The simplest scatter that the errors of a first fit do not refute.
+
+    Args:
+        jacobian_PR: slopes of the fit's relative change with each parameter.
+        errors_P: relative residuals.
+        log_n_P: about their mean, as log_d_P.
+    """
+    from scipy.special import chdtri
+
+    num_runs, num_parameters = jacobian_PR.shape
+    alike = plain(num_runs, num_parameters)
+    if num_runs < MIN_RUNS or num_runs > MAX_RUNS or float(np.sqrt(np.mean(errors_P**2))) < EXACT_SD:
+        return alike
+    level = config.scatter_level
+    together, gain = _with_shared(jacobian_PR, errors_P, log_n_P, log_d_P, alike, config)
+    uneven, uneven_gain = _with_slopes(jacobian_PR, errors_P, log_n_P, log_d_P)
+    both, more = _with_shared(jacobian_PR, errors_P, log_n_P, log_d_P, uneven, config)
+    # slopes must explain what shared errors do not: a law that is wrong at one end looks like scatter there
+    if 2 * (uneven_gain + more - gain) > float(chdtri(2, level)):
+        return both
+    return together
+
+
+def _with_slopes(jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray) -> tuple[Scatter, float]:
+    """Scatter whose logarithm is linear in log N and log D, and what that adds to the likelihood."""
+    from scipy.optimize import minimize
+
+    axes_P2 = np.stack([log_n_P, log_d_P], axis=1)
+    scales = axes_P2.std(0)
+
+    def loss(slopes: np.ndarray) -> float:
+        return -_likelihood(jacobian_PR, errors_P, axes_P2 @ (slopes / scales))
+
+    found = minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(-MAX_SLOPE, MAX_SLOPE)] * 2)
+    slope_n, slope_d = (float(value) for value in found.x / scales)
+    spread = Scatter(slope_n, slope_d, axes_P2 @ (found.x / scales), 0.0, None, errors_P.size - jacobian_PR.shape[1], "none")
+    return spread, loss(np.zeros(2)) - float(found.fun)
+
+
+def _likelihood(jacobian_PR: np.ndarray, errors_P: np.ndarray, log_spread_P: np.ndarray) -> float:
+    """Restricted log likelihood of independent errors, the typical variance profiled out (Patterson and Thompson 1971)."""
+    weights = np.exp(-log_spread_P)
+    basis, triangle = np.linalg.qr(jacobian_PR * weights[:, None])
+    scaled = errors_P * weights
+    rest = scaled - basis @ (basis.T @ scaled)
+    freedom = len(errors_P) - jacobian_PR.shape[1]
+    return float(-log_spread_P.sum() - np.log(np.abs(np.diag(triangle))).sum() - freedom / 2 * np.log(rest @ rest))
+
+
+def _with_shared(
+    jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray, own: Scatter, config: SurfaceConfig
+) -> tuple[Scatter, float]:
+    """The likelier of two ways to share errors beside the given scatter, if its test finds it, and its gain."""
+    from scipy.special import chdtri
+
+    weights = np.exp(-own.log_spread_P)
+    best, gain = own, float(chdtri(1, 2 * config.scatter_level)) / 2  # half of the chances lie at a ratio of 0 (Self and Liang 1987)
+    found = 0.0
+    for kind, correlation in _correlations(log_n_P, log_d_P, config.shared_length).items():
+        ratio, freedom, more = _shared_ratio(jacobian_PR * weights[:, None], errors_P * weights, correlation)
+        if more > gain:
+            best = Scatter(own.slope_n, own.slope_d, own.log_spread_P, ratio, correlation, freedom, kind)
+            gain = found = more
+    return best, found
+
+
+def _correlations(log_n_P: np.ndarray, log_d_P: np.ndarray, length: float) -> dict[str, np.ndarray]:
+    """Of the shared parts: near runs (Matern 3/2 of the distance in log N and log D), and runs of one size where sizes repeat."""
+    over_n, over_d = np.abs(log_n_P[:, None] - log_n_P), log_d_P[:, None] - log_d_P
+    distance = math.sqrt(3) / length * np.hypot(over_n, over_d)
+    kinds = {"near": (1 + distance) * np.exp(-distance)}
+    same_size = (over_n < 1e-9).astype(float)
+    if same_size.sum() > 1.5 * len(log_n_P):
+        kinds["size"] = same_size
+    return kinds
+
+
+def _shared_ratio(jacobian_PR: np.ndarray, errors_P: np.ndarray, correlation_PP: np.ndarray) -> tuple[float, float, float]:
+    """Ratio of shared to own variance, degrees of freedom of the law's variance, and the gain in likelihood over no sharing."""
+    basis_PP, _ = np.linalg.qr(jacobian_PR, mode="complete")
+    free_PF = basis_PP[:, jacobian_PR.shape[1] :]
+    values_F, vectors_FF = np.linalg.eigh(free_PF.T @ correlation_PP @ free_PF)
+    squares_F = (vectors_FF.T @ (free_PF.T @ errors_P)) ** 2
+    variances_GF = 1 + RATIOS_G[:, None] * np.maximum(values_F, 0)
+    freedom = len(squares_F)
+    likelihoods_G = -(np.log(variances_GF).sum(1) + freedom * np.log((squares_F / variances_GF).sum(1))) / 2
+    best = int(np.argmax(likelihoods_G))
+    ratio = float(RATIOS_G[best])
+    gain = float(likelihoods_G[best] + freedom * np.log(squares_F.sum()) / 2)
+    return ratio, _satterthwaite(jacobian_PR, correlation_PP, ratio, variances_GF[best]), gain
+
+
+def _satterthwaite(jacobian_PR: np.ndarray, correlation_PP: np.ndarray, ratio: float, variances_F: np.ndarray) -> float:
+    """Degrees of freedom of the variance of what the runs tell least well: the combination of parameters that shared errors move most.
+
+    Its variance is a sum of own and shared variance, which are known by their information (Satterthwaite 1946).
+    """
+    own_F = 1 / variances_F
+    shared_F = 1 - own_F
+    information = np.array([[own_F @ own_F, own_F @ shared_F], [own_F @ shared_F, shared_F @ shared_F]]) / 2
+    white_PR = np.linalg.solve(np.eye(len(jacobian_PR)) + ratio * correlation_PP, jacobian_PR)
+    covariance = np.linalg.pinv(jacobian_PR.T @ white_PR)
+    share = ratio * float(np.linalg.eigvals(covariance @ (white_PR.T @ correlation_PP @ white_PR)).real.max())
+    shares = np.array([1 - share, share])
+    return max(1.0, 2 / float(shares @ np.linalg.pinv(information) @ shares))
