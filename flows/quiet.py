@@ -13,8 +13,9 @@ from pathlib import Path
 QUIET_ENV = Path(__file__).with_name("quiet.env")
 
 
-def set_variables() -> None:
-    """Set each variable that the user has not set."""
-    for line in QUIET_ENV.read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition("=")
-        os.environ.setdefault(name, value)
+def set_variables() -> bool:
+    """Set each variable that the user has not set; whether there were any."""
+    lines = [line.partition("=") for line in QUIET_ENV.read_text(encoding="utf-8").splitlines()]
+    missing = {name: value for name, _, value in lines if name not in os.environ}
+    os.environ.update(missing)
+    return bool(missing)

@@ -1,13 +1,14 @@
-"""What a step of the pretrain stage costs over the bare step of the same model, the smallest rung of params.yaml."""
+"""What a step of the pretrain stage costs over the bare step of the same model, and what its gradient noise scale costs."""
 
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
-from benchmarks.peers.training_steps import Shape, ours
+from benchmarks.peers.training_steps import Shape, autocast, ours
 from components.training.config import ComputeConfig, TrainingConfig
 from components.transformer.config import ModelConfig
 from flows import params, tracking
@@ -15,7 +16,7 @@ from flows import params, tracking
 if TYPE_CHECKING:
     from components.artifacts import TokenShards
 
-RUNG = "ladder.rungs.r1"
+RUNG = "ladder.rungs.r1"  # the smallest
 VOCAB_SIZE = 2048
 STEPS = 300
 SKIPPED = 20  # of the first, which make the optimiser's state
@@ -88,3 +89,52 @@ def _timed(step: Callable[[], float]) -> float:
     start = time.process_time()
     step()
     return time.process_time() - start
+
+
+def noise_scale_percent(shape: Shape, bf16: bool, micro_batches: int, repeats: int) -> list[float]:
+    """Share of a step's gradients [%] that goes into the norms of its micro-batches and the estimate, once for each step.
+
+    In processor time, of the code that the stage runs. Adding the gradients up is not counted: autograd would do it otherwise.
+    """
+    import torch
+
+    from components.training.lit_model import LitGPT
+    from components.transformer.model import GPT
+
+    class Bare(LitGPT):
+        """Without a Trainer."""
+
+        def manual_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+            loss.backward()  # type: ignore[no-untyped-call]
+
+    training = params.load(Sections, []).training
+    module, spent = Bare(GPT(shape.config()), training), _Stopwatch()
+    parameters, parts = list(module.model.parameters()), torch.chunk(shape.tokens(), micro_batches)
+    shares = []
+    with spent.on(torch.nn.utils, "get_total_norm"), spent.on(module, "_measure_noise"), autocast(bf16):
+        for _ in range(1 + repeats):
+            start, spent.seconds = time.process_time(), 0.0
+            _, norms = module._accumulate_gradients(parts, parameters)
+            module.last_row = {"grad_norm": 1.0}
+            module._measure_noise(parts, norms)
+            shares.append(100 * spent.seconds / (time.process_time() - start))
+            module.zero_grad()
+    return shares[1:]
+
+
+class _Stopwatch:
+    """Processor seconds in the functions that it watches."""
+
+    seconds = 0.0
+
+    def on(self, owner: Any, name: str) -> Any:
+        """Watch ``owner.name`` within the context."""
+        function = getattr(owner, name)
+
+        def timed(*args: Any) -> Any:
+            start = time.process_time()
+            result = function(*args)
+            self.seconds += time.process_time() - start
+            return result
+
+        return patch.object(owner, name, timed)

@@ -48,10 +48,11 @@ class LitGPT(pl.LightningModule):
     def training_step(self, batch: Tensor, _batch_index: int) -> None:
         """One optimiser step on int64 [S, T + 1], this device's part of the batch."""
         optimizer = cast(LightningOptimizer, self.optimizers())
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         parts = torch.split(batch, self.config.micro_batch_sequences // self.world_size)
-        own_loss_nats, micro_norms = self._accumulate_gradients(parts)
+        own_loss_nats, micro_norms = self._accumulate_gradients(parts, parameters)
         loss_nats = self.trainer.strategy.reduce(own_loss_nats, reduce_op="mean")
-        grad_norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip_norm))
+        grad_norm = _clip(parameters, self.config.grad_clip_norm)
         self.steps_done += 1
         tokens = self.config.tokens_after(self.steps_done)
         rate = learning_rate(tokens, self.config)
@@ -60,16 +61,16 @@ class LitGPT(pl.LightningModule):
             "tokens": tokens,
             "loss_nats": float(loss_nats),
             "learning_rate": rate,
-            "grad_norm": float(grad_norm),
+            "grad_norm": grad_norm,
         }
         if math.isfinite(self.last_row["loss_nats"]) and math.isfinite(self.last_row["grad_norm"]):
             self._measure_noise(parts, micro_norms)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        _forget_gradients(parameters)
 
-    def _accumulate_gradients(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
+    def _accumulate_gradients(self, parts: tuple[Tensor, ...], parameters: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Mean loss of this device's part [nats per token], and the norm of what each of several micro-batches gave to the gradient.
 
         Gradients are those of that mean, however the batch is cut. Each micro-batch's own gradient is there for a moment,
@@ -77,7 +78,6 @@ class LitGPT(pl.LightningModule):
         """
         sequences = sum(len(part) for part in parts)
         total, norms, sums = torch.zeros((), device=parts[0].device), [], list[Tensor]()
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         for part in parts:
             loss = next_token_loss(self.model, part) * (len(part) / sequences)
             self.manual_backward(loss)
@@ -86,8 +86,7 @@ class LitGPT(pl.LightningModule):
                 own = [cast(Tensor, parameter.grad) for parameter in parameters]
                 norms.append(whole(torch.nn.utils.get_total_norm(own)))
                 sums = _add(sums, own)
-                for parameter in parameters:
-                    parameter.grad = None
+                _forget_gradients(parameters)
         for parameter, gradient in zip(parameters, sums, strict=False):  # no sums with a single micro-batch
             parameter.grad = gradient
         return total, norms
@@ -108,6 +107,20 @@ def _add(sums: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
     if sums:
         torch._foreach_add_(sums, gradients)
     return sums or gradients
+
+
+def _clip(parameters: list[Tensor], max_norm: float) -> float:
+    """Norm of the gradient, which is scaled down to ``max_norm`` if it exceeds it and else left alone, without a pass over it."""
+    norm = torch.nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in parameters])
+    whole_norm = float(whole(norm))
+    if whole_norm > max_norm:
+        torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
+    return whole_norm
+
+
+def _forget_gradients(parameters: list[Tensor]) -> None:
+    for parameter in parameters:
+        parameter.grad = None
 
 
 def next_token_loss(model: GPT, tokens: Tensor) -> Tensor:

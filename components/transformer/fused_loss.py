@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK_POSITIONS = 512  # of 64..2048 the fastest at vocabularies of 2,048, 8,192 and 50,257 on two x86 cores
+CHUNK_BYTES = 2**27  # of logits in memory at once; the larger, the less often the gradient of the output is read, added to and written
+TILE_ELEMENTS = 2**17  # of them in float32 at once: 512 KiB stay in the cache of a core
 
 
 def next_token_nats(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:
@@ -34,44 +35,56 @@ class _FusedLoss(torch.autograd.Function):
         compute_type = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else output_VD.dtype
         output = output_VD.to(compute_type)
         wants_gradients = any(ctx.needs_input_grad)
-        if wants_gradients:
-            ctx.output_type = output_VD.dtype
-            ctx.hidden_gradient = torch.empty_like(hidden_ND)
-            ctx.output_gradient = torch.zeros_like(output, dtype=torch.float32)
+        ctx.hidden_gradient, ctx.output_gradient = torch.empty_like(hidden_ND), None
         total_nats = torch.zeros((), dtype=torch.float32)
-        for start in range(0, len(hidden_ND), CHUNK_POSITIONS):
-            part = slice(start, start + CHUNK_POSITIONS)
+        for part in _parts(len(hidden_ND), CHUNK_BYTES // (output.element_size() * len(output))):
             errors_CV, scale_C1, nats = _chunk(hidden_ND[part], output, targets_N[part, None])
             total_nats += nats
             if wants_gradients:
                 scale_C1 /= len(hidden_ND)
-                errors_CV = errors_CV.to(compute_type)
                 torch.mul(torch.mm(errors_CV, output), scale_C1, out=ctx.hidden_gradient[part])
-                _add_product(ctx.output_gradient, errors_CV.T, (hidden_ND[part] * scale_C1).to(compute_type))
+                scaled_CD = (hidden_ND[part] * scale_C1).to(compute_type)
+                ctx.output_gradient = _plus_product(ctx.output_gradient, errors_CV.T, scaled_CD)
         return total_nats / len(hidden_ND)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        return ctx.hidden_gradient * gradients[0], ctx.output_gradient.mul_(gradients[0]).to(ctx.output_type), None
+        hidden_gradient, output_gradient = ctx.hidden_gradient, ctx.output_gradient
+        del ctx.hidden_gradient, ctx.output_gradient  # autograd adds to a tensor that nobody else holds, and copies any other
+        if (scale := float(gradients[0])) == 1:  # the whole loss: a product would only read and write them once more
+            return hidden_gradient, output_gradient, None
+        return hidden_gradient * scale, output_gradient * scale, None
+
+
+def _parts(length: int, at_most: int) -> list[slice]:
+    """Slices of nearly equal size that cover 0..length."""
+    number = -(-length // max(1, at_most))
+    return [slice(length * part // number, length * (part + 1) // number) for part in range(number)]
 
 
 def _chunk(hidden_CD: Tensor, output_VD: Tensor, targets_C1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Softmax minus target, times the sum of exponentials; 1 / that sum; the summed loss [nats]. All in float32.
+    """Softmax minus target, times the sum of exponentials, in the type of the output; 1 / that sum; the summed loss [nats].
 
     In powers of 2, because exp2 takes half the time of exp. Left undivided, the errors cost one pass over [C, V] less.
+    All between the matrix products is in float32, a tile at a time; the errors overwrite the logits.
     """
-    bits_CV = torch.mm((hidden_CD * math.log2(math.e)).to(output_VD.dtype), output_VD.T).float()
-    target_bits_C1 = bits_CV.gather(1, targets_C1)
-    most_C1 = bits_CV.amax(1, keepdim=True)
-    powers_CV = bits_CV.sub_(most_C1).exp2_()
-    sums_C1 = powers_CV.sum(1, keepdim=True)
-    nats = (sums_C1.log2() + most_C1 - target_bits_C1).sum() * math.log(2)
-    return powers_CV.scatter_add_(1, targets_C1, -sums_C1), sums_C1.reciprocal(), nats
+    bits_CV = torch.mm((hidden_CD * math.log2(math.e)).to(output_VD.dtype), output_VD.T)
+    sums_C1 = torch.empty(len(hidden_CD), 1)
+    nats = torch.zeros(())
+    for rows in _parts(len(hidden_CD), TILE_ELEMENTS // len(output_VD)):
+        bits, targets = bits_CV[rows], targets_C1[rows]
+        powers, sums = bits.float(), sums_C1[rows]
+        most, target_bits = powers.amax(1, keepdim=True), powers.gather(1, targets)
+        torch.sum(powers.sub_(most).exp2_(), 1, keepdim=True, out=sums)
+        nats += (sums.log2() + most - target_bits).sum() * math.log(2)
+        powers.scatter_add_(1, targets, -sums)
+        if powers is not bits:
+            bits.copy_(powers)
+    return bits_CV, sums_C1.reciprocal_(), nats
 
 
-def _add_product(sum_: Tensor, a: Tensor, b: Tensor) -> None:
-    """sum_ += a @ b, in float32 whatever the type of a and b."""
-    if a.dtype == sum_.dtype:
-        sum_.addmm_(a, b)
-    else:
-        sum_ += torch.mm(a, b)
+def _plus_product(sum_: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    """sum_ + a @ b, in float32 whatever the type of a and b; ``sum_`` is overwritten."""
+    if sum_ is None:
+        return torch.mm(a, b).float()
+    return sum_.addmm_(a, b) if a.dtype == sum_.dtype else sum_.add_(torch.mm(a, b))

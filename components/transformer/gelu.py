@@ -47,9 +47,9 @@ def _chunk(x: Tensor, y: Tensor, slope: Tensor | None) -> None:
     """y = x s and slope = s + x s (1 - s) 2 u', with s = sigmoid(2 u)."""
     x = x.float()
     square = x * x
-    s = (square * (SLOPE * CUBE)).add_(SLOPE).mul_(x).sigmoid_()
+    s = torch.addcmul(x, x, square, value=CUBE).mul_(SLOPE).sigmoid_()
     product = x * s
     y.copy_(product)
     if slope is not None:
-        product.addcmul_(product, s, value=-1).mul_(square.mul_(3 * SLOPE * CUBE).add_(SLOPE))
-        torch.add(s, product, out=slope)
+        product.addcmul_(product, s, value=-1)
+        slope.copy_(s.add_(product, alpha=SLOPE).addcmul_(product, square, value=3 * SLOPE * CUBE))
