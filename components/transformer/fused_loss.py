@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK_BYTES = 2**27  # of logits in memory at once; the larger, the less often the gradient of the output is read, added to and written
+NARROW = 64  # hidden states narrower than this are multiplied from the left: MKL took 0.28 ms instead of 0.55 at 16, as long from 96 on
 TILE_ELEMENTS = 2**17  # of them in float32 at once: 512 KiB stay in the cache of a core
 
 
@@ -86,5 +87,5 @@ def _chunk(hidden_CD: Tensor, output_VD: Tensor, targets_C1: Tensor) -> tuple[Te
 def _plus_product(sum_: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     """sum_ + a @ b, in float32 whatever the type of a and b; ``sum_`` is overwritten."""
     if sum_ is None:
-        return torch.mm(a, b).float()
+        return torch.mm(a, b).float() if b.shape[1] >= NARROW else torch.mm(b.T, a.T).T.contiguous().float()
     return sum_.addmm_(a, b) if a.dtype == sum_.dtype else sum_.add_(torch.mm(a, b))

@@ -43,8 +43,19 @@ def loss_inputs(positions: int, scale: float = 0.3) -> tuple[Tensor, Tensor, Ten
 
 @pytest.mark.parametrize("positions", [1, 7, 8, 9, 40])
 def test_loss_in_chunks_is_cross_entropy(positions: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused_loss, "CHUNK_POSITIONS", 8)
+    """At most 8 positions a chunk and 3 a tile: one, some and parts of each; twice the loss has twice the gradients."""
+    monkeypatch.setattr(fused_loss, "CHUNK_BYTES", 4 * 301 * 8)
+    monkeypatch.setattr(fused_loss, "TILE_ELEMENTS", 301 * 3)
     assert_same(fused_loss.next_token_nats, plain_loss, *loss_inputs(positions))
+    assert_same(lambda *inputs: 2 * fused_loss.next_token_nats(*inputs), lambda *inputs: 2 * plain_loss(*inputs), *loss_inputs(positions))
+    whole = [gradient for loss in (fused_loss.next_token_nats, plain_loss) for gradient in _unscaled(loss, *loss_inputs(positions))]
+    torch.testing.assert_close(whole[:2], whole[2:], rtol=1e-5, atol=1e-6)
+
+
+def _unscaled(loss: Function, hidden: Tensor, output: Tensor, targets: Tensor) -> list[Tensor]:
+    """Gradients of the loss itself: the backward pass is given 1, which it need not multiply by."""
+    leaves = [hidden.clone().requires_grad_(), output.clone().requires_grad_()]
+    return list(torch.autograd.grad(loss(*leaves, targets), leaves))
 
 
 def test_loss_of_far_apart_logits_is_finite() -> None:
@@ -80,8 +91,8 @@ def plain_attention(heads_BT3HK: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("length", [1, 5, 8, 12, 16, 21])
 def test_attention_in_blocks_is_causal_attention(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(causal_attention, "BLOCK_QUERIES", 8)
-    monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", {torch.float32: 1, torch.bfloat16: 1})
+    monkeypatch.setattr(causal_attention, "BLOCK_QUERIES", {torch.float32: 8, torch.bfloat16: 8})
+    monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", 1)
     heads = torch.randn(2, length, 3, 3, 4, generator=torch.Generator().manual_seed(0))
     assert_same(lambda x: causal_attention.causal_attention(x, 0.0), plain_attention, heads)
     exact = gradients(plain_attention, heads)
