@@ -41,6 +41,7 @@ class Params(params.Sections):
     protocol: ProtocolConfig
     extrapolation: ExtrapolationConfig
     studies: dict[str, StudyConfig]
+    full_studies: dict[str, StudyConfig]
 
 
 def check(path: Path = params.PARAMS_FILE) -> Params:
