@@ -27,7 +27,7 @@ from benchmarks import harness
 from benchmarks.peers.bag_of_words import bag_of_words
 from components.curation.draws import uniform
 from components.finetuning.run import Init, finetune, majority_accuracy
-from components.studies.config import StudyConfig
+from components.studies.config import LearningRate, StudyConfig
 from components.studies.effect import summarize
 from components.tasks.items import Classification, Entailment, LabelledTask, MultipleChoice, Similarity
 from components.tokenization.byte_pair import BytePairTokenizer
@@ -140,14 +140,17 @@ def measure(real: RealSet, args: argparse.Namespace, loaded: Sections, seeds: Se
             print(f"  {real.task.name} {arm} seed {seed}: {real.metric} {values[arm][seed]:.3f}", file=sys.stderr, flush=True)
     study = StudyConfig(
         question="Does pre-training help?",
-        metric=real.metric,
+        metric="score",
         direction="higher",
+        confidence=CONFIDENCE,
         baseline="scratch",
         seeds=list(seeds),
         common={},
+        conditions={"usual": {}},
+        learning_rate=LearningRate(rule="one rate for both", sweep={"usual": {}}),
         arms={arm: {} for arm in ARMS},
     )
-    summary = summarize(real.task.name, study, values, CONFIDENCE)
+    summary = summarize(real.task.name, study, values)
     counts = ("train_items", "validation_items", "test_items", "cut_train_items", "cut_test_items", "test_items_in_train")
     return {
         "set": real.task.name,

@@ -243,11 +243,11 @@ def _repository() -> Path:
 
 
 def _study_of(apply: Sequence[str]) -> str:
-    return next((place.split(".")[1] for place in apply if place.startswith("studies.")), "")
+    return next((place.split(".")[1] for place in apply if place.startswith(("studies.", "full_studies."))), "")
 
 
 def _tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
-    arms = [place.rpartition(".")[2] for place in apply if ".arms." in place or ".rungs." in place]
+    arms = [place.rpartition(".")[2] for place in apply if any(kind in place for kind in (".conditions.", ".arms.", ".sweep.", ".rungs."))]
     tags = {
         "stage": stage.partition("@")[0],
         "cell": stage,

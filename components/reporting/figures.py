@@ -40,7 +40,7 @@ def draw_figures(results: Results) -> dict[str, Figure]:
         "finetune": finetune(results),
         "few_shot": few_shot(results),
     }
-    return figures | {f"study_{name}": study(results, name) for name in results.studies}
+    return figures | {f"study_{name}": study(name, found.summary) for name, found in results.studies.items()}
 
 
 def bits_per_byte(results: Results) -> Figure:
@@ -219,9 +219,8 @@ def few_shot(results: Results) -> Figure:
     return charts.dot_rows("Few-shot scores with intervals", rows, entries, "accuracy", (0.0, 1.0))
 
 
-def study(results: Results, name: str) -> Figure:
+def study(name: str, summary: dict[str, Any]) -> Figure:
     """Mean and interval of each arm over its seeds; the baseline is in grey, an arm that diverged stands empty."""
-    summary = results.studies[name].summary
     rows = []
     for arm, values in summary["arms"].items():
         css = "grey" if arm == summary["baseline"] else "blue"

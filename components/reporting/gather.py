@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.artifacts import Corpus, read_json, read_manifest
-from components.errors import InputError
+from components.artifacts import Corpus, read_manifest
 from components.reporting.results import (
     CorpusMetrics,
     Curve,
@@ -21,7 +20,6 @@ from components.reporting.results import (
     ForecastMetrics,
     ForecastScore,
     Results,
-    Study,
     TokensMetrics,
     TrainingMetrics,
     read_curve,
@@ -29,7 +27,7 @@ from components.reporting.results import (
 )
 from components.scaling.config import LadderConfig
 from components.studies.config import StudyConfig
-from components.studies.effect import summarize
+from components.studies.outcomes import read_study
 from components.tasks.items import TaskSet
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def gather_results(
 
     Args:
         parameters: section -> key -> value, as the target was trained with.
-        confidence: of the intervals over a study's seeds.
+        confidence: of the intervals over test items.
 
     Raises:
         InputError: one line that names the first file that is missing or damaged.
@@ -84,7 +82,11 @@ def gather_results(
         forecast_score=read_record(metrics / "forecast_score.json", ForecastScore),
         finetune=_finetune(places),
         evaluation=read_record(metrics / "evaluation.json", EvaluationMetrics),
-        studies={name: read_study(metrics / "studies" / name, name, config, confidence) for name, config in studies.items()},
+        studies={
+            name if len(config.conditions) == 1 else f"{name}_{condition}": study
+            for name, config in studies.items()
+            for condition, study in read_study(metrics / "studies" / name, name, config).items()
+        },
         confidence=confidence,
         parameters=parameters,
     )
@@ -115,26 +117,6 @@ def _finetune(places: Places) -> dict[str, FinetunePair]:
         task: FinetunePair(*(read_record(folder / f"{task}-{init}.json", FinetuneMetrics) for init in ("pretrained", "scratch")))
         for task in labelled
     }
-
-
-def read_study(folder: Path, name: str, config: StudyConfig, confidence: float) -> Study:
-    """Read the metric of every arm and seed, and what they say.
-
-    Raises:
-        InputError: a cell's file is missing or lacks the study's metric.
-    """
-    values = {arm: {seed: _metric(folder / f"{arm}-{seed}.json", config.metric) for seed in config.seeds} for arm in config.arms}
-    return Study(config, values, summarize(name, config, values, confidence))
-
-
-def _metric(path: Path, metric: str) -> float | None:
-    """The metric of one cell; None if its training diverged."""
-    record = read_json(path)
-    if record.get("diverged"):
-        return None
-    if not isinstance(record.get(metric), int | float):
-        raise InputError(f"{path}: {metric} is missing, which the study compares; mend its metric in params.yaml or run dvc repro")
-    return float(record[metric])
 
 
 def choose_examples(fate: "pa.Table", documents: "pa.Table") -> list[Example]:

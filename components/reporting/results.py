@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.artifacts import read_json
 from components.errors import InputError
-from components.studies.config import StudyConfig
+from components.studies.outcomes import Study
 
 
 class Reading(BaseModel):
@@ -214,15 +214,6 @@ class FinetunePair:
 
     pretrained: FinetuneMetrics
     scratch: FinetuneMetrics
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study, its metric by arm and seed (None where training diverged), and what ``studies.effect.summarize`` makes of them."""
-
-    config: StudyConfig
-    values: dict[str, dict[int, float | None]]
-    summary: dict[str, Any]
 
 
 @dataclass(frozen=True)

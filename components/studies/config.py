@@ -1,7 +1,8 @@
 """A study: one question, its arms, its conditions, its seeds."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 from components.config import Frozen
 
 Metric = Literal["loss_nats", "bits_per_byte", "final_train_loss_nats", "score", "validation_score"]
+"""What the cells of some stage report: a slip is found before they have run."""
 
 
 class LearningRate(Frozen):
@@ -18,7 +20,7 @@ class LearningRate(Frozen):
     """In words, for the reader: what sets the rate of an arm."""
     sweep: dict[str, dict[str, Any]] = Field(min_length=1)
     """Rates that every arm is run at, each a mapping of overrides applied after the arm's own, ``{training.learning_rate *: 0.5}``.
-    Where there are several, each arm is judged at the one that was best on the other seeds (components/studies/sweep.py)."""
+    Where there are several, the study's first seed chooses among them for each arm, and the others judge (components/studies/sweep.py)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class StudyConfig(Frozen):
     baseline: str
     """The arm that the others are compared with, in each condition."""
     seeds: list[int] = Field(min_length=1)
+    """Of weights and dropout; arms are paired by them. Where rates are swept the first one only chooses."""
     common: dict[str, Any]
     """Overrides of every cell, applied before all others."""
     conditions: dict[str, dict[str, Any]] = Field(min_length=1)
@@ -56,12 +59,24 @@ class StudyConfig(Frozen):
     arms: dict[str, dict[str, Any]]
     learning_rate: LearningRate
 
-    def cells(self) -> Iterator[StudyCell]:
-        """All runs."""
-        for condition in self.conditions:
-            for arm in self.arms:
-                for rate in self.learning_rate.sweep:
-                    yield from (StudyCell(condition, arm, rate, seed) for seed in self.seeds)
+    @property
+    def swept(self) -> bool:
+        """Whether arms choose among rates."""
+        return len(self.learning_rate.sweep) > 1
+
+    @property
+    def judging_seeds(self) -> list[int]:
+        """Those whose cells make means and effects."""
+        return self.seeds[1:] if self.swept else self.seeds
+
+    def choosing_cells(self) -> list[StudyCell]:
+        """The runs that choose a rate for each arm under each condition; none where there is one rate."""
+        cells = product(self.conditions, self.arms, self.learning_rate.sweep)
+        return [StudyCell(*cell, self.seeds[0]) for cell in cells] if self.swept else []
+
+    def judging_cells(self, chosen: Mapping[tuple[str, str], str]) -> list[StudyCell]:
+        """The runs that decide, with the rate ``chosen`` for each (condition, arm)."""
+        return [StudyCell(*place, rate, seed) for place, rate in chosen.items() for seed in self.judging_seeds]
 
     @model_validator(mode="after")
     def _compares_something(self) -> Self:
@@ -71,6 +86,6 @@ class StudyConfig(Frozen):
             raise ValueError(f"baseline {self.baseline!r} is no arm; name one of {', '.join(self.arms)}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {self.seeds} name one twice; a run repeated is no new evidence")
-        if len(self.learning_rate.sweep) > 1 and len(self.seeds) < 2:
-            raise ValueError("a sweep of learning rates needs two seeds or more: a rate is chosen on others than it is judged on")
+        if self.swept and len(self.seeds) < 2:
+            raise ValueError("a sweep of learning rates needs two seeds or more: the first chooses a rate, the others judge it")
         return self

@@ -117,7 +117,7 @@ def test_ladder_is_sorted_by_compute(results: Results) -> None:
 
 
 REQUIRED = """corpus.json tokens.json ladder/r3-1.json target.json forecast.json forecast_score.json evaluation.json
-    finetune/see_also-scratch.json studies/batch_size/b8k-2.json"""
+    finetune/see_also-scratch.json studies/batch_size/usual-b8k-usual-2.json"""
 
 
 @pytest.mark.parametrize("name", REQUIRED.split())
@@ -148,7 +148,7 @@ def test_a_missing_or_mistyped_key_is_named(tmp_path: Path) -> None:
     change(places.metrics / "target.json", loss_nats="low")
     with pytest.raises(InputError, match=r"target.json: loss_nats: "):
         gather_example(places)
-    write_json(places.metrics / "studies/ln_placement/post-1.json", {})
+    write_json(places.metrics / "studies/ln_placement/usual-post-usual-1.json", {})
     change(places.metrics / "target.json", loss_nats=3.4)
     with pytest.raises(InputError, match=r"post-1.json: loss_nats is missing"):
         gather_example(places)
@@ -156,7 +156,7 @@ def test_a_missing_or_mistyped_key_is_named(tmp_path: Path) -> None:
 
 def test_files_of_removed_arms_are_passed_over(tmp_path: Path) -> None:
     places = write_example(tmp_path)
-    write_json(places.metrics / "studies/ln_placement/old-0.json", {"loss_nats": 1.0})
+    write_json(places.metrics / "studies/ln_placement/usual-old-usual-0.json", {"loss_nats": 1.0})
     assert set(gather_example(places).studies["ln_placement"].summary["arms"]) == set(STUDIES["ln_placement"].arms)
 
 
@@ -164,7 +164,7 @@ def test_a_diverged_run_is_reported_and_not_averaged(tmp_path: Path) -> None:
     places = write_example(tmp_path)
     change(places.metrics / "ladder/r5-1.json", diverged=True, loss_nats=None, bits_per_byte=None)
     change(places.metrics / "forecast.json", excluded=[{"rung": "r5", "seed": 1, "reason": "diverged"}])
-    change(places.metrics / "studies/batch_size/b8k-0.json", diverged=True, loss_nats=None)
+    change(places.metrics / "studies/batch_size/usual-b8k-usual-0.json", diverged=True, loss_nats=None)
     results = gather_example(places)
     assert len(results.ladder["r5"]) == 1
     said = " ".join(shortcomings(results))
