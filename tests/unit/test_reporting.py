@@ -150,7 +150,7 @@ def test_a_missing_or_mistyped_key_is_named(tmp_path: Path) -> None:
         gather_example(places)
     write_json(places.metrics / "studies/ln_placement/usual-post-usual-1.json", {})
     change(places.metrics / "target.json", loss_nats=3.4)
-    with pytest.raises(InputError, match=r"post-1.json: loss_nats is missing"):
+    with pytest.raises(InputError, match=r"usual-post-usual-1.json: loss_nats is missing"):
         gather_example(places)
 
 
