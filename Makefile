@@ -11,7 +11,7 @@ export $(shell sed 's/=.*//' flows/quiet.env)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME  # the run sees what the lock installs and nothing else
 
-.PHONY: help repro test quick ui bench lock
+.PHONY: help repro studies test quick ui bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -19,8 +19,11 @@ help:  ## list the targets
 
 repro: $(INSTALLED)  ## run the whole graph, or what has changed of it, a cell per core; ends with report/index.html
 	@$(PY) -m flows.schema  # all of params.yaml, before the first stage reads its part of it
-	@{ test ! -e scratch/untracked && $(PY) -m dvc --wait-for-lock status --quiet; } || $(PY) -m flows.pipeline $(ARGS)
+	@{ test ! -e scratch/untracked && $(PY) -m dvc --wait-for-lock status --quiet dvc.yaml; } || $(PY) -m flows.pipeline $(ARGS)
 	@echo "report: file://$(CURDIR)/report/index.html"
+
+studies: $(INSTALLED)  ## the full studies, 20 minutes of CPU each and not part of repro; their pages are data/full_studies/*.html
+	@$(PY) -m flows.study all $(ARGS)
 
 test: $(INSTALLED)  ## lint, types, import rules and every test
 	@! command -v java >/dev/null || $(MAKE) --no-print-directory $(SPARK) || echo "warning: the tests on a real Spark are skipped"

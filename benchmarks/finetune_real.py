@@ -33,7 +33,7 @@ from components.evaluation.task_file import Files
 from components.finetuning.run import Init, finetune
 from components.finetuning.scores import answers_of, score
 from components.finetuning.transforms import label_of
-from components.studies.config import StudyConfig
+from components.studies.config import LearningRate, StudyConfig
 from components.studies.effect import summarize
 from components.tasks.items import LabelledTask
 from components.tokenization.byte_pair import BytePairTokenizer
@@ -142,14 +142,17 @@ def measure(task: LabelledTask, args: argparse.Namespace, loaded: Sections, seed
             print(f"  {task.name} {arm} seed {seed}: {task.metric} {facts['score']}", file=sys.stderr, flush=True)
     study = StudyConfig(
         question="Does pre-training help?",
-        metric=task.metric,
+        metric="score",
         direction="higher",
+        confidence=CONFIDENCE,
         baseline="scratch",
         seeds=list(seeds),
         common={},
+        conditions={"usual": {}},
+        learning_rate=LearningRate(rule="one rate for both", sweep={"usual": {}}),
         arms={arm: {} for arm in ARMS},
     )
-    summary = summarize(task.name, study, values, CONFIDENCE)
+    summary = summarize(task.name, study, values)
     counts = ("train_items", "validation_items", "test_items", "cut_train_items", "cut_test_items", "test_items_in_train")
     right_N = np.array([label_of(item) for item in task.test])
     return {

@@ -3,6 +3,7 @@
 A stage names the sections it reads as the fields of a ``Sections`` class; dvc.yaml lists the same names, and a
 contract test compares the two. An override is a mapping of dotted keys, ``{model.norm_placement: post}``, kept in
 params.yaml itself (a rung of the ladder, an arm of a study) and named on the command line by its own path.
+``{training.learning_rate *: 0.5}`` multiplies what stands there by then, so that a sweep moves with the arm that it is applied to.
 """
 
 import copy
@@ -20,6 +21,7 @@ from components.config import Frozen
 from components.errors import InputError
 
 PARAMS_FILE = Path("params.yaml")
+TIMES = " *"
 
 
 class Sections(Frozen):
@@ -82,7 +84,7 @@ def _with_overrides(values: Mapping[str, Any], place: str, path: Path) -> dict[s
         raise InputError(f"{path}: {place} must map parameters to values, for example {{training.learning_rate: 0.001}}")
     changed = copy.deepcopy(dict(values))
     for key, value in overrides.items():
-        parent, _, leaf = str(key).rpartition(".")
+        parent, _, leaf = str(key).removesuffix(TIMES).rpartition(".")
         if not parent:
             raise InputError(f"{path}: {place}: {key!r} names a whole section; write section.{key}")
         try:
@@ -91,8 +93,15 @@ def _with_overrides(values: Mapping[str, Any], place: str, path: Path) -> dict[s
             section = None
         if not isinstance(section, dict) or leaf not in section:
             raise InputError(f"{path}: {place} overrides {key}, which is no parameter; mend the name")
-        section[leaf] = copy.deepcopy(value)
+        section[leaf] = _product(section[leaf], value, f"{path}: {place}: {key}") if str(key).endswith(TIMES) else copy.deepcopy(value)
     return changed
+
+
+def _product(value: Any, factor: Any, what: str) -> float:
+    for number in (value, factor):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise InputError(f"{what}: only a number can be multiplied, and by a number, got {number!r}")
+    return float(value * factor)
 
 
 def describe(error: ErrorDetails) -> str:

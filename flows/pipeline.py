@@ -65,7 +65,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=(__doc__ or "").partition(":")[0] + ".")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="cell or stage of dvc.yaml, with all it needs; none: everything")
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="cell, stage or dvc.yaml file, with all it needs; none: dvc.yaml",
+    )
     parser.add_argument("--workers", type=at_least(1), default=cores(), metavar="N", help="cells at once (default: %(default)s)")
     parser.add_argument("--retries", type=at_least(0), default=0, metavar="N", help="tries again of a failed cell (default: 0)")
     parser.add_argument(

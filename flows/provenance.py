@@ -18,7 +18,7 @@ from pathlib import Path
 
 CHANGES_FILE = "provenance/changes.patch"
 RESULTS_FILE = "provenance/results.patch.gz"
-RESULTS = ("dvc.lock", "metrics")
+RESULTS = ("dvc.lock", "studies/dvc.lock", "metrics")
 CODE = ("components", "flows", "inputs")  # a file here counts though git does not know it yet
 MAX_UNTRACKED_BYTES = 10_000_000  # more than that is data, and too much to keep with every run
 SETTLED_SECONDS = 0.3  # DVC writes dvc.lock in place, a block at a time

@@ -51,7 +51,12 @@ class Quote:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the quote; exit status 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m flows.quote", description=(__doc__ or "").partition(": ``")[0] + ".")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="cell or stage of dvc.yaml, with all it needs; none: everything")
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="cell, stage or dvc.yaml file, with all it needs; none: dvc.yaml",
+    )
     parser.add_argument("--workers", type=pipeline.at_least(1), default=pipeline.cores(), metavar="N", help="cells at once (%(default)s)")
     parser.add_argument("--price-per-hour", type=_price, default=None, metavar="P", help="of this machine, in any currency")
     args = parser.parse_args(argv)

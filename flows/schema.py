@@ -6,6 +6,7 @@ overrides (a rung, an arm, the target) names parameters that exist and values th
 
 import sys
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Params(params.Sections):
     extrapolation: ExtrapolationConfig
     capability: CapabilityConfig
     studies: dict[str, StudyConfig]
+    full_studies: dict[str, StudyConfig]
 
 
 def check(path: Path = params.PARAMS_FILE) -> Params:
@@ -53,6 +55,8 @@ def check(path: Path = params.PARAMS_FILE) -> Params:
     whole = params.load(Params, path=path)
     for apply in cells(whole):
         params.load(Params, apply, path)
+    for place, study in studies(whole):
+        _refuse_equal_arms(place, study, path)
     return whole
 
 
@@ -62,8 +66,36 @@ def cells(whole: Params) -> Iterator[list[str]]:
     yield from ([f"ladder.rungs.{rung}"] for rung in whole.ladder.rungs)
     yield from (["capability.common", f"capability.sizes.{size}"] for size in whole.capability.sizes)
     yield ["capability.common", "capability.target"]
-    for name, study in whole.studies.items():
-        yield from ([f"studies.{name}.common", f"studies.{name}.arms.{arm}"] for arm in study.arms)
+    for place, study in studies(whole):
+        for condition, arm, rate in product(study.conditions, study.arms, study.learning_rate.sweep):
+            yield study_places(place, condition, arm, rate)
+
+
+def studies(whole: Params) -> Iterator[tuple[str, StudyConfig]]:
+    """Every study, small or full, and its place in params.yaml."""
+    for section in ("studies", "full_studies"):
+        yield from ((f"{section}.{name}", study) for name, study in getattr(whole, section).items())
+
+
+def study_places(place: str, condition: str, arm: str, rate: str) -> list[str]:
+    """Places of a study's overrides, in the order in which its cells apply them."""
+    return [f"{place}.common", f"{place}.conditions.{condition}", f"{place}.arms.{arm}", f"{place}.learning_rate.sweep.{rate}"]
+
+
+def _refuse_equal_arms(place: str, study: StudyConfig, path: Path) -> None:
+    """Two arms, conditions or rates with the same parameters in the end are one: their cells would be the same runs."""
+    condition, arm, rate = next(iter(study.conditions)), study.baseline, next(iter(study.learning_rate.sweep))
+    for kind, names, places in (
+        ("arms", study.arms, [study_places(place, condition, other, rate) for other in study.arms]),
+        ("conditions", study.conditions, [study_places(place, other, arm, rate) for other in study.conditions]),
+        ("learning_rate.sweep", study.learning_rate.sweep, [study_places(place, condition, arm, r) for r in study.learning_rate.sweep]),
+    ):
+        seen: dict[str, str] = {}
+        for name, apply in zip(names, places, strict=True):
+            values = params.load(Params, apply, path).model_dump_json()
+            if values in seen:
+                raise InputError(f"{path}: {place}.{kind}: {name} has the same parameters as {seen[values]}; change it or remove it")
+            seen[values] = name
 
 
 def main() -> int:

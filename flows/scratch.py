@@ -9,6 +9,7 @@ A run that finishes removes its state.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ def state_file(stage: str, params: "BaseModel", seed: int, files: Iterable[Path]
     fingerprint = {**_flat(params.model_dump(mode="json")), "seed": str(seed), **hashes, "the code": _sha256(sources)}
     digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
     root = Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
-    return StateFile(root / "scratch" / f"{stage.replace('@', '-')}-{digest[:16]}.state", fingerprint, SAVE_EVERY_STEPS)
+    return StateFile(root / "scratch" / f"{re.sub(r'[^A-Za-z0-9_.]+', '-', stage)}-{digest[:16]}.state", fingerprint, SAVE_EVERY_STEPS)
 
 
 def describe(state: "StateFile") -> Iterator[str]:

@@ -43,8 +43,8 @@ DURATION_SECONDS = "system/duration_seconds"
 PEAK_MEMORY_BYTES = "system/peak_memory_bytes"
 DISK_BYTES = "system/disk_bytes"
 BUFFERED_ROWS = 50  # MLflow takes 7 ms a call but 0.1 s for a batch of 1,000 metrics
-MAX_REASON_CHARS = 500
-MAX_PARAM_CHARS = 500  # MLflow takes 6,000; nobody reads more in its table
+ARM_PLACES = (".conditions.", ".arms.", ".sweep.", ".rungs.")  # places of params.yaml whose last part names what a cell overrides
+MAX_REASON_CHARS = MAX_PARAM_CHARS = 500  # MLflow takes 6,000; nobody reads more in its table
 ANSWER_SECONDS = 120.0  # a server that is gone is given up after 20 s; a fresh database on a busy machine took 26 s
 
 
@@ -272,11 +272,11 @@ def repository() -> Path:
 
 
 def _study_of(apply: Sequence[str]) -> str:
-    return next((place.split(".")[1] for place in apply if place.startswith("studies.")), "")
+    return next((place.split(".")[1] for place in apply if place.startswith(("studies.", "full_studies."))), "")
 
 
 def _cell_tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
-    arms = [place.rpartition(".")[2] for place in apply if ".arms." in place or ".rungs." in place]
+    arms = [place.rpartition(".")[2] for place in apply if any(kind in place for kind in ARM_PLACES)]
     return {"stage": stage.partition("@")[0], "cell": stage, "study": _study_of(apply), "arm": "+".join(arms), "seed": str(seed)}
 
 

@@ -14,7 +14,8 @@ from components.evaluation.calibration import reliability
 from components.reporting.gather import Places, gather_results
 from components.reporting.results import Results
 from components.scaling.config import LadderConfig
-from components.studies.config import StudyConfig
+from components.studies.config import LearningRate, StudyConfig
+from components.studies.sweep import choose_rates
 from components.tasks.items import Classification, DraftTask, Entailment, FreeForm, MultipleChoice, Similarity, Sourced, save_tasks
 
 HOSTILE = "<script>alert('from a document')</script> & <img src=http://example.invalid/x.png onerror=alert(1)>"
@@ -26,14 +27,18 @@ RUNG_SIZES = {
     "r4": (282_000, 600_000),
     "r5": (400_000, 900_000),
 }
+ONE_RATE = LearningRate(rule="one rate for all", sweep={"usual": {}})
 STUDIES = {
     "ln_placement": StudyConfig(
         question="Does pre-LN (GPT-2) reach a lower loss than post-LN (GPT-1)?",
         metric="loss_nats",
         direction="lower",
+        confidence=0.95,
         baseline="pre",
         seeds=[0, 1, 2],
         common={},
+        conditions={"usual": {}},
+        learning_rate=ONE_RATE,
         arms={
             "pre": {},
             "post": {"model.norm_placement": "post"},
@@ -45,18 +50,24 @@ STUDIES = {
         question="Which batch size reaches the lowest loss on the same token stream?",
         metric="loss_nats",
         direction="lower",
+        confidence=0.95,
         baseline="b2k",
         seeds=[0, 1, 2],
         common={},
+        conditions={"usual": {}},
+        learning_rate=ONE_RATE,
         arms={"b2k": {}, "b4k": {"training.batch_tokens": 4096}, "b8k": {"training.batch_tokens": 8192}},
     ),
     "aux_lm_weight": StudyConfig(
         question="Does the auxiliary language-model loss (lambda) help fine-tuning?",
         metric="score",
         direction="higher",
+        confidence=0.95,
         baseline="off",
         seeds=[0, 1, 2],
         common={},
+        conditions={"usual": {}},
+        learning_rate=ONE_RATE,
         arms={"off": {"finetuning.aux_lm_weight": 0.0}, "half": {}},
     ),
 }
@@ -90,10 +101,9 @@ def write_example(root: Path) -> Places:
     _write_scores(places)
     _write_capability(places)
     for name, study in STUDIES.items():
-        for number, arm in enumerate(study.arms):
-            for seed in study.seeds:
-                value = ARM_MEANS[arm] + 0.012 * math.sin(7 * seed + number)
-                write_json(places.metrics / "studies" / name / f"{arm}-{seed}.json", {study.metric: value, "diverged": False})
+        for cell in study.judging_cells(choose_rates(study, {})):
+            value = ARM_MEANS[cell.arm] + 0.012 * math.sin(7 * cell.seed + list(study.arms).index(cell.arm))
+            write_json(places.metrics / "studies" / name / f"{cell.name}.json", {study.metric: value, "diverged": False})
     return places
 
 

@@ -109,7 +109,8 @@ def noise_scale_percent(shape: Shape, bf16: bool, micro_batches: int, repeats: i
 
     training = params.load(Sections, []).training
     module, spent = Bare(GPT(shape.config()), training), _Stopwatch()
-    parameters, parts = list(module.model.parameters()), torch.chunk(shape.tokens(), micro_batches)
+    parameters: list[torch.Tensor] = list(module.model.parameters())
+    parts = torch.chunk(shape.tokens(), micro_batches)
     shares = []
     with spent.on(torch.nn.utils, "get_total_norm"), spent.on(module, "_measure_noise"), autocast(bf16):
         for _ in range(1 + repeats):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from components.reporting.results import Results, Scored, Study
+from components.reporting.results import Results, Scored
 from components.reporting.summary import ladder_rows
 from components.reporting.text import count, interval, metric, percent, signed, words
 from components.studies.effect import summarize
+from components.studies.outcomes import Study
 
 SHOWN = "shown"
 NOT_SHOWN = "not shown"
@@ -87,7 +88,7 @@ def _auxiliary_loss_helps(results: Results) -> Claim | None:
     return Claim(
         "GPT-1, section 3.2",
         "The auxiliary language-model loss helps fine-tuning. (The paper's own average is 74.7 with it and 75.0 without.)",
-        *_contrast(study, with_loss, without, results.confidence),
+        *_contrast(study, with_loss, without),
     )
 
 
@@ -117,7 +118,7 @@ def _pre_ln_is_lower(results: Results) -> Claim | None:
     return Claim(
         "GPT-2, section 2.3; Xiong 2020",
         "Layer normalisation before each sub-layer trains better than after it, each at its own best learning rate.",
-        *_contrast(study, best["pre"], best["post"], results.confidence),
+        *_contrast(study, best["pre"], best["post"]),
     )
 
 
@@ -159,7 +160,7 @@ def _large_batch_costs_data(results: Results) -> Claim | None:
     return Claim(
         "McCandlish 2018; Kaplan 2020, section 5.1",
         "On the same tokens a larger batch ends at a higher loss: it saves steps and pays in data.",
-        *_contrast(study, small, large, results.confidence),
+        *_contrast(study, small, large),
     )
 
 
@@ -179,13 +180,13 @@ def _forecast_holds(results: Results) -> Claim:
     )
 
 
-def _contrast(study: Study, better: str, worse: str, confidence: float) -> tuple[str, str]:
+def _contrast(study: Study, better: str, worse: str) -> tuple[str, str]:
     """Verdict and evidence of "arm ``better`` does better than arm ``worse``".
 
     Seeds are paired, and the interval is corrected for all arms of the study, since the two may have been picked from them.
     """
     config = study.config.model_copy(update={"baseline": worse})
-    effect = summarize("claims", config, study.values, confidence)["effects"][better]
+    effect = summarize("claims", config, study.values)["effects"][better]
     if effect["effect"] is None:
         lost = [all(value is None for value in study.values[arm].values()) for arm in (better, worse)]
         return {(False, True): SHOWN, (True, False): CONTRADICTED}.get((lost[0], lost[1]), NOT_SHOWN), f"{effect['verdict']}."
@@ -204,10 +205,10 @@ def _mean_or_infinity(study: Study, arm: str) -> float:
 
 
 def _arm_values(study: Study, parameter: str, results: Results) -> dict[str, Any]:
-    """The value of one parameter in each arm: the arm's own, else the study's, else the target's."""
+    """The value of one parameter in each arm: the arm's own, else the condition's, else the study's, else the target's."""
     section, _, key = parameter.partition(".")
     default = results.parameters[section][key]
-    return {arm: (study.config.common | overrides).get(parameter, default) for arm, overrides in study.config.arms.items()}
+    return {arm: study.overrides(arm).get(parameter, default) for arm in study.config.arms}
 
 
 def _side(low: float, high: float) -> str:

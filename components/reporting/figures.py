@@ -44,7 +44,8 @@ def draw_figures(results: Results) -> dict[str, Figure]:
         "few_shot": few_shot(results),
     }
     figures |= {f"reliability_{task}": reliability(results, task) for task in choice_tasks(results)}
-    return figures | draw_capability(results.capability) | {f"study_{name}": study(results, name) for name in results.studies}
+    figures |= draw_capability(results.capability)
+    return figures | {f"study_{name}": study(name, found.summary) for name, found in results.studies.items()}
 
 
 def bits_per_byte(results: Results) -> Figure:
@@ -239,9 +240,8 @@ def reliability(results: Results, task: str) -> Figure:
     return reliability_diagram(f"{words(task)}, K = {most}", calibration.model_dump())
 
 
-def study(results: Results, name: str) -> Figure:
+def study(name: str, summary: dict[str, Any]) -> Figure:
     """Mean and interval of each arm over its seeds; the baseline is in grey, an arm that diverged stands empty."""
-    summary = results.studies[name].summary
     rows = []
     for arm, values in summary["arms"].items():
         css = "grey" if arm == summary["baseline"] else "blue"

@@ -23,13 +23,12 @@ from components.reporting.results import (
     ForecastMetrics,
     ForecastScore,
     Results,
-    Study,
     TokensMetrics,
     TrainingMetrics,
 )
 from components.scaling.config import LadderConfig
 from components.studies.config import StudyConfig
-from components.studies.effect import summarize
+from components.studies.outcomes import read_study
 from components.tasks.items import TaskSet
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def gather_results(
 
     Args:
         parameters: section -> key -> value, as the target was trained with.
-        confidence: of the intervals over a study's seeds.
+        confidence: of the intervals over test items.
 
     Raises:
         InputError: one line that names the first file that is missing or damaged.
@@ -85,7 +84,11 @@ def gather_results(
         capability=_capability(metrics),
         finetune=_finetune(places),
         evaluation=read_record(metrics / "evaluation.json", EvaluationMetrics),
-        studies={name: read_study(metrics / "studies" / name, name, config, confidence) for name, config in studies.items()},
+        studies={
+            name if len(config.conditions) == 1 else f"{name}_{condition}": study
+            for name, config in studies.items()
+            for condition, study in read_study(metrics / "studies" / name, name, config).items()
+        },
         confidence=confidence,
         parameters=parameters,
     )
@@ -126,26 +129,6 @@ def _finetune_cell(path: Path) -> FinetuneMetrics:
     if read_json(path).get("diverged"):
         raise InputError(f"{path}: the run diverged, there is no score to report; lower finetuning.learning_rate and run dvc repro")
     return read_record(path, FinetuneMetrics)
-
-
-def read_study(folder: Path, name: str, config: StudyConfig, confidence: float) -> Study:
-    """Read the metric of every arm and seed, and what they say.
-
-    Raises:
-        InputError: a cell's file is missing or lacks the study's metric.
-    """
-    values = {arm: {seed: _metric(folder / f"{arm}-{seed}.json", config.metric) for seed in config.seeds} for arm in config.arms}
-    return Study(config, values, summarize(name, config, values, confidence))
-
-
-def _metric(path: Path, metric: str) -> float | None:
-    """The metric of one cell; None if its training diverged."""
-    record = read_json(path)
-    if record.get("diverged"):
-        return None
-    if not isinstance(record.get(metric), int | float):
-        raise InputError(f"{path}: {metric} is missing, which the study compares; mend its metric in params.yaml or run dvc repro")
-    return float(record[metric])
 
 
 def choose_examples(fate: "pa.Table", documents: "pa.Table") -> list[Example]:

@@ -128,6 +128,6 @@ def _undecided_studies(results: Results) -> list[str]:
         diverged = [words(arm) for arm, values in study.summary["arms"].items() if values["diverged"]]
         if diverged:
             found.append(f"Training diverged in the study of {words(name)}: {', '.join(diverged)}.")
-        if all(effect["verdict"] == NO_DIFFERENCE for effect in study.summary["effects"].values()):
+        if all(effect["verdict"].startswith(NO_DIFFERENCE) for effect in study.summary["effects"].values()):
             found.append(f"The study of {words(name)} shows no difference between any arm and its baseline.")
     return found

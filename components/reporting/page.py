@@ -11,6 +11,7 @@ from components.reporting.results import Results
 from components.reporting.summary import ladder_rows
 
 TEMPLATE = "page.html.jinja"
+STUDY_TEMPLATE = "study_page.html.jinja"
 
 
 def build_page(results: Results) -> str:
@@ -34,6 +35,15 @@ def build_page(results: Results) -> str:
             differences=_differences(results),
         )
     )
+
+
+def build_study_page(name: str, record: dict[str, Any]) -> str:
+    """The page of one study from its record alone (components/studies/record.py)."""
+    drawn = {
+        condition: Markup(figures.study(f"{name} {condition}", summary).inline()) for condition, summary in record["conditions"].items()
+    }
+    template = _environment().get_template(STUDY_TEMPLATE)
+    return template.render(name=name, record=record, figures=drawn, figure_css=Markup(svg.FIGURE_CSS))
 
 
 def _environment() -> Environment:

@@ -6,7 +6,7 @@ from typing import Any
 from components.reporting.capability_results import Capability
 from components.reporting.curve import Curve
 from components.reporting.reading import Reading
-from components.studies.config import StudyConfig
+from components.studies.outcomes import Study
 
 
 class DocumentCounts(Reading):
@@ -224,15 +224,6 @@ class FinetunePair:
 
     pretrained: FinetuneMetrics
     scratch: FinetuneMetrics
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study, its metric by arm and seed (None where training diverged), and what ``studies.effect.summarize`` makes of them."""
-
-    config: StudyConfig
-    values: dict[str, dict[int, float | None]]
-    summary: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Loss of a model on a stream of tokens that it was not trained on."""
+"""Loss, and gradients, of a model on a stream of tokens that it was not trained on."""
 
 # Shapes: S windows, T context length.
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.artifacts import TokenStream
+from components.transformer.diagnostics import gradient_norms
 from components.transformer.model import GPT
 
 WINDOWS_PER_BATCH = 32
+GRADIENT_TOKENS = 4096
 
 
 def held_out_nats(model: GPT, stream: TokenStream, max_tokens: int | None = None) -> np.ndarray:
@@ -28,6 +31,19 @@ def held_out_nats(model: GPT, stream: TokenStream, max_tokens: int | None = None
         losses = [_nats(model, batch.to(device)) for batch in _windows(stream, model.config.context_length, scored)]
     model.train(was_training)
     return np.concatenate([loss.cpu().numpy() for loss in losses]) if losses else np.empty(0, np.float32)
+
+
+def layer_gradient_norms(model: GPT, stream: TokenStream) -> list[float | None]:
+    """Norm of the gradient by each layer's feed-forward W2, from the input upwards, on the stream's first 4,096 tokens.
+
+    Without dropout; None where it is not finite. See ``components/transformer/diagnostics.py``.
+    """
+    device, was_training = next(model.parameters()).device, model.training
+    batch = next(_windows(stream, model.config.context_length, min(stream.num_tokens - 1, GRADIENT_TOKENS)))
+    model.eval()
+    norms = gradient_norms(model, batch.to(device), stream_only=False)
+    model.train(was_training)
+    return [norm if math.isfinite(norm) else None for norm in norms]
 
 
 def _windows(stream: TokenStream, length: int, scored: int) -> Iterator[Tensor]:

@@ -28,7 +28,7 @@ class _AdamW(torch.optim.AdamW):
     _kept: list[tuple[list[Tensor], ...]] | None = None  # first moments, second moments and steps of each group
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update once; returns what ``closure`` returns, which runs first, with gradients."""
         with torch.enable_grad():
             value = None if closure is None else closure()

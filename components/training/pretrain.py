@@ -18,7 +18,7 @@ from components.training.data_order import DataOrder, Steps
 from components.training.devices import load_optimizer, of_all_processes, reshard, seed_of_process, whole, whole_model
 from components.training.divergence import divergence
 from components.training.documents import RUN_FILE, DocumentIndex, documents_of_step
-from components.training.held_out import held_out_nats
+from components.training.held_out import held_out_nats, layer_gradient_norms
 from components.training.lit_model import LitGPT
 from components.training.resume import StateFile, TrainingState, differing, rng_states, set_rng_states
 from components.training.trainer import build_trainer, fit, prepare
@@ -62,6 +62,7 @@ def pretrain(
     if held_out.num_tokens < 2:
         raise InputError(f"{tokens.path / 'held_out'}: holds no token to predict; raise curation.held_out_share")
     module = LitGPT(GPT(transformer), config.training, config.compute.world_size)
+    layer_norms = {"initial": layer_gradient_norms(module.model, held_out)}
     recorder = Recorder(held_out, state, on_row)
     recorder.restore(module)
     trainer = build_trainer(config.compute, config.training.num_steps - module.steps_done, [recorder])
@@ -73,7 +74,8 @@ def pretrain(
     module.model = whole_model(module.model)
     if not trainer.is_global_zero:
         return None
-    metrics = _metrics(module, recorder, held_out, tokens.num_bytes("held_out"))
+    layer_norms["final"] = layer_gradient_norms(module.model, held_out)
+    metrics = _metrics(module, recorder, held_out, tokens.num_bytes("held_out")) | {"layer_grad_norms": layer_norms}
     if metrics["diverged"]:
         parts = documents_of_step(DocumentIndex(train), order, module.steps_done)
         metrics |= {"diverged_documents": list(dict.fromkeys(part.id for part in parts))}
@@ -174,6 +176,7 @@ def _metrics(module: LitGPT, recorder: Recorder, held_out: TokenStream, held_out
         "loss_nats": None if diverged else total_nats / len(nats),
         "bits_per_byte": None if diverged else total_nats / (math.log(2) * held_out_bytes),
         "final_train_loss_nats": None if diverged else sum(tail) / len(tail),
+        "noise_scale_tokens": recorder.rows[-1].get("noise_scale_tokens") if recorder.rows else None,
         "train_tokens": training.tokens_seen,
         "train_flops": train_flops(config, training.tokens_seen),
         "parameters": num_parameters(config),

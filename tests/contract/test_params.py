@@ -25,7 +25,7 @@ def test_the_shipped_file_is_right_and_every_override_applies() -> None:
 
 
 def test_every_study_has_three_seeds_and_a_baseline_among_its_arms() -> None:
-    for study in schema.check().studies.values():
+    for _, study in schema.studies(schema.check()):
         assert len(study.seeds) >= 3
         assert study.baseline in study.arms
 
@@ -48,6 +48,22 @@ def test_weights_name_the_sources() -> None:
         ("{model.norm_placement: post}", "{model.norm_placement: 3}", "model.norm_placement: Input should be 'pre' or 'post'"),
         ("{crawl: ", "{crawl: -", "mixture: weights must be finite and not negative"),
         ("model: ", "model ", "not valid YAML"),
+        (
+            "half: {finetuning.aux_lm_weight: 0.5}",
+            "half: {finetuning.aux_lm_weight: 0.0}",
+            "aux_lm_weight.arms: half has the same parameters as off",
+        ),
+        ("half: {finetuning.aux_lm_weight: 0.5}\n", "", "studies.aux_lm_weight: a study needs two arms or more, .* has off"),
+        (r"arms:\n      pre: \{\}\n      post: .*\n", "arms: {}\n", "studies.ln_placement: a study needs two arms or more, .* has none"),
+        ("metric: loss_nats", "metric: loss", "studies.ln_placement.metric: Input should be 'loss_nats', .* got 'loss'"),
+        ("baseline: pre", "baseline: peri", "studies.ln_placement: baseline 'peri' is no arm; name one of pre, post"),
+        (r"\{training.learning_rate \*: 0.25\}", "{}", "learning_rate.sweep: same has the same parameters as quarter"),
+        (
+            r"\{training.learning_rate \*: 0.25\}",
+            "{training.learning_rate *: fast}",
+            "only a number can be multiplied, .* got 'fast'",
+        ),
+        (r"seeds: \[0, 1, 2, 3\]", "seeds: [0]", "full_studies.ln_placement: a sweep of learning rates needs two seeds or more"),
     ],
 )
 def test_a_slip_is_one_line_that_names_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -9,10 +9,12 @@ import torch
 
 from components.artifacts import TokenShards
 from components.training.config import ComputeConfig
+from components.training.held_out import layer_gradient_norms
 from components.training.pretrain import PretrainConfig, Recorder, pretrain
 from components.training.resume import StateFile
 from components.transformer.checkpoint import load_checkpoint, weights_sha256
-from components.transformer.config import ModelConfig
+from components.transformer.config import ModelConfig, TransformerConfig
+from components.transformer.model import GPT
 from tests.tiny_tokens import write_tiny_tokens
 from tests.unit.test_data_order import CONFIG as TRAINING
 
@@ -49,6 +51,12 @@ def test_learns_and_is_the_same_twice_and_another_seed_is_another_model(tokens: 
     curve = list(csv.DictReader((tmp_path / "one" / "curve.csv").read_text().splitlines()))
     assert len(curve) == 30
     assert [row["step"] for row in curve if row["val_loss_nats"]] == ["15", "30"]
+    assert metrics["noise_scale_tokens"] == pytest.approx(float(curve[-1]["noise_scale_tokens"]))
+    norms = metrics["layer_grad_norms"]
+    assert len(norms["initial"]) == len(norms["final"]) == MODEL.num_layers
+    torch.manual_seed(0)
+    start = GPT(TransformerConfig(**MODEL.model_dump(), vocab_size=tokens.vocab_size)).eval()
+    assert norms["initial"] == layer_gradient_norms(start, tokens.stream("held_out"))
 
 
 def test_micro_batches_add_up_to_the_batch(tokens: TokenShards, tmp_path: Path) -> None:

@@ -35,9 +35,8 @@ def small_params() -> dict[str, Any]:
     values["finetuning"] |= {"epochs": 1, "batch_sequences": 8}
     values["evaluation"] |= {"shots": [0, 1], "items_per_task": 4, "max_answer_tokens": 4}
     for study in values["studies"].values():
-        arms = list(study["arms"].items())[:2]
-        study |= {"seeds": [0], "arms": dict(arms)}
-        study["common"] = study["common"] and {"training.train_tokens": 4096, "training.warmup_tokens": 1024}
+        study |= {"seeds": [0]}
+        study["common"] = {"training.train_tokens": 4096, "training.warmup_tokens": 1024} if study["metric"] == "loss_nats" else {}
     values["studies"]["batch_size"]["arms"] = {"b128": {}, "b2k": {"training.batch_tokens": 2048}}
     return values
 
@@ -49,7 +48,7 @@ class Repository:
         self.path = path
         files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
         for name in files:
-            if name and not name.startswith(("metrics/", "tests/", "docs/")) and name != "dvc.lock" and (ROOT / name).exists():
+            if name and not name.startswith(("metrics/", "tests/", "docs/")) and not name.endswith("dvc.lock") and (ROOT / name).exists():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 (path / name).write_bytes((ROOT / name).read_bytes())
         self.write_params(small_params())

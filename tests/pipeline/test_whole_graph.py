@@ -58,14 +58,14 @@ def test_changing_an_arm_runs_its_cell_and_what_follows(restored: Repository) ->
     values = restored.params()
     values["studies"]["ln_placement"]["arms"]["post"]["training.learning_rate"] = 0.002
     restored.write_params(values)
-    assert restored.would_run() == {"ablate_ln_placement@post-0", "write_report"}
+    assert restored.would_run() == {"ablate_ln_placement@usual-post-usual-0", "write_report"}
 
 
 def test_a_new_arm_runs_alone(restored: Repository) -> None:
     values = restored.params()
     values["studies"]["batch_size"]["arms"]["b4k"] = {"training.batch_tokens": 4096}
     restored.write_params(values)
-    assert restored.would_run() == {"ablate_batch_size@b4k-0", "write_report"}
+    assert restored.would_run() == {"ablate_batch_size@usual-b4k-usual-0", "write_report"}
 
 
 def test_changing_a_rung_reaches_the_forecast_and_all_that_follows_it(restored: Repository) -> None:
@@ -94,7 +94,7 @@ def test_the_commands_of_dvc_say_something_useful(restored: Repository) -> None:
 def test_an_experiment_with_another_parameter_stands_beside_the_branch(restored: Repository) -> None:
     before = summary(restored)
     restored.commit()
-    restored.dvc("exp", "run", "-n", "hot", "-S", "finetuning.learning_rate=0.01", "ablate_aux_lm_weight@half-0")
+    restored.dvc("exp", "run", "-n", "hot", "-S", "finetuning.learning_rate=0.01", "ablate_aux_lm_weight@usual-half-usual-0")
     table = restored.dvc("exp", "show", "--csv", "--only-changed")
     assert "hot" in table
     assert "0.01" in table

@@ -52,6 +52,13 @@ def test_overrides_apply_in_order_and_leave_the_rest(path: Path) -> None:
     assert params.load(Sections, [], path).model == Model(d_model=8, norm="pre")
 
 
+def test_a_factor_multiplies_what_the_overrides_before_it_left(path: Path) -> None:
+    path.write_text(TEXT + "swept: {training.learning_rate *: 0.5}\narm: {training.learning_rate: 0.25}\n", encoding="utf-8")
+    assert params.load(Sections, ["swept"], path).training.learning_rate == 0.0005
+    assert params.load(Sections, ["arm", "swept"], path).training.learning_rate == 0.125
+    assert params.load(Sections, ["swept", "arm"], path).training.learning_rate == 0.25
+
+
 @pytest.mark.parametrize(
     ("old", "new", "apply", "message"),
     [
@@ -65,6 +72,9 @@ def test_overrides_apply_in_order_and_leave_the_rest(path: Path) -> None:
         ("", "", ["other"], "other must map parameters to values"),
         ("model.d_model: 16", "model.depth: 16", ["target"], "target overrides model.depth, which is no parameter"),
         ("model.d_model: 16", "model: 16", ["target"], "names a whole section"),
+        ("model.d_model: 16", "model.norm *: 2", ["target"], "target: model.norm .*: only a number can be multiplied, .* got 'pre'"),
+        ("model.d_model: 16", "model.d_model *: true", ["target"], "only a number can be multiplied, and by a number, got True"),
+        ("model.d_model: 16", "model.d_modle *: 2", ["target"], "overrides model.d_modle .*, which is no parameter"),
     ],
 )
 def test_a_slip_is_one_line_that_names_file_and_key(path: Path, old: str, new: str, apply: list[str], message: str) -> None:

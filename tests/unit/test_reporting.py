@@ -128,7 +128,7 @@ def test_ladder_is_sorted_by_compute(results: Results) -> None:
 
 REQUIRED = """capability_forecast.json capability_score.json
     corpus.json tokens.json ladder/r3-1.json target.json forecast.json forecast_score.json evaluation.json
-    finetune/see_also-scratch.json studies/batch_size/b8k-2.json"""
+    finetune/see_also-scratch.json studies/batch_size/usual-b8k-usual-2.json"""
 
 
 @pytest.mark.parametrize("name", REQUIRED.split())
@@ -159,15 +159,15 @@ def test_a_missing_or_mistyped_key_is_named(tmp_path: Path) -> None:
     change(places.metrics / "target.json", loss_nats="low")
     with pytest.raises(InputError, match=r"target.json: loss_nats: "):
         gather_example(places)
-    write_json(places.metrics / "studies/ln_placement/post-1.json", {})
+    write_json(places.metrics / "studies/ln_placement/usual-post-usual-1.json", {})
     change(places.metrics / "target.json", loss_nats=3.4)
-    with pytest.raises(InputError, match=r"post-1.json: loss_nats is missing"):
+    with pytest.raises(InputError, match=r"usual-post-usual-1.json: loss_nats is missing"):
         gather_example(places)
 
 
 def test_files_of_removed_arms_are_passed_over(tmp_path: Path) -> None:
     places = write_example(tmp_path)
-    write_json(places.metrics / "studies/ln_placement/old-0.json", {"loss_nats": 1.0})
+    write_json(places.metrics / "studies/ln_placement/usual-old-usual-0.json", {"loss_nats": 1.0})
     assert set(gather_example(places).studies["ln_placement"].summary["arms"]) == set(STUDIES["ln_placement"].arms)
 
 
@@ -175,7 +175,7 @@ def test_a_diverged_run_is_reported_and_not_averaged(tmp_path: Path) -> None:
     places = write_example(tmp_path)
     change(places.metrics / "ladder/r5-1.json", diverged=True, loss_nats=None, bits_per_byte=None)
     change(places.metrics / "forecast.json", excluded=[{"rung": "r5", "seed": 1, "reason": "diverged"}])
-    change(places.metrics / "studies/batch_size/b8k-0.json", diverged=True, loss_nats=None)
+    change(places.metrics / "studies/batch_size/usual-b8k-usual-0.json", diverged=True, loss_nats=None)
     results = gather_example(places)
     assert len(results.ladder["r5"]) == 1
     said = " ".join(shortcomings(results))
@@ -185,7 +185,7 @@ def test_a_diverged_run_is_reported_and_not_averaged(tmp_path: Path) -> None:
 
 def test_a_diverged_cell_of_fine_tuning_is_counted_in_a_study_and_named_elsewhere(tmp_path: Path) -> None:
     places = write_example(tmp_path)
-    change(places.metrics / "studies/aux_lm_weight/half-1.json", diverged=True, score=None)
+    change(places.metrics / "studies/aux_lm_weight/usual-half-usual-1.json", diverged=True, score=None)
     arms = gather_example(places).studies["aux_lm_weight"].summary["arms"]
     assert arms["half"]["diverged"] == 1 and arms["half"]["mean"] is None
     change(places.metrics / "finetune/library-scratch.json", diverged=True, score=None, low=None, high=None)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.reporting.claims import CONTRADICTED, NOT_SHOWN, SHOWN, difference, judge_claims
-from components.reporting.results import Results, Scored, Study
+from components.reporting.results import Results, Scored
 from components.studies.effect import summarize
 from tests.reporting_example import gather_example, write_example
 
@@ -28,8 +28,8 @@ def verdict(results: Results, statement: str) -> str:
 def with_study(results: Results, name: str, **values: dict[int, float | None]) -> Results:
     study = results.studies[name]
     changed = {**study.values, **values}
-    summary = summarize(name, study.config, changed, results.confidence)
-    return dataclasses.replace(results, studies={**results.studies, name: Study(study.config, changed, summary)})
+    summary = summarize(name, study.config, changed)
+    return dataclasses.replace(results, studies={**results.studies, name: dataclasses.replace(study, values=changed, summary=summary)})
 
 
 def with_finetuned(results: Results, **changes: Any) -> Results:

@@ -55,10 +55,10 @@ def test_twice_gives_the_same_bytes(place: Path) -> None:
 
 
 def test_missing_cell_leaves_no_report(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("metrics/studies/aux_lm_weight/half-1.json").unlink()
+    Path("metrics/studies/aux_lm_weight/usual-half-usual-1.json").unlink()
     assert run() == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: metrics/studies/aux_lm_weight/half-1.json: not there; run the stage that makes it (dvc repro)"
+        "error: metrics/studies/aux_lm_weight/usual-half-usual-1.json: not there; run the stage that makes it (dvc repro)"
     ]
     assert not Path("report").exists() and not Path("metrics/summary.json").exists()
 

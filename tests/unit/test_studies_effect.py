@@ -4,21 +4,25 @@ import math
 from typing import Any, Literal
 
 import pytest
+from pydantic import ValidationError
 
 from components.errors import InputError
-from components.studies.config import StudyConfig
+from components.studies.config import LearningRate, StudyConfig
 from components.studies.effect import NO_DIFFERENCE, summarize
 
 
-def study(arms: str, seeds: int = 3, direction: Literal["lower", "higher"] = "lower", baseline: str = "a") -> StudyConfig:
+def study(arms: str, seeds: int = 3, direction: Literal["lower", "higher"] = "lower") -> StudyConfig:
     return StudyConfig(
         question="Is it so?",
         metric="loss_nats",
         direction=direction,
-        baseline=baseline,
+        baseline="a",
         seeds=list(range(seeds)),
+        confidence=0.95,
         common={},
+        conditions={"usual": {}},
         arms={arm: {} for arm in arms},
+        learning_rate=LearningRate(rule="one", sweep={"usual": {}}),
     )
 
 
@@ -27,7 +31,7 @@ def cells(**arms: list[float | None]) -> dict[str, dict[int, float | None]]:
 
 
 def summary(config: StudyConfig, **arms: list[float | None]) -> dict[str, Any]:
-    return summarize("s", config, cells(**arms), 0.95)
+    return summarize("s", config, cells(**arms))
 
 
 def test_mean_and_t_interval_of_an_arm() -> None:
@@ -49,7 +53,7 @@ def test_pairing_by_seed_removes_what_seeds_share() -> None:
 def test_order_of_seeds_in_the_input_does_not_matter() -> None:
     config = study("ab")
     turned = {arm: dict(reversed(values.items())) for arm, values in cells(a=[1.0, 2.0, 3.0], b=[1.5, 2.51, 3.49]).items()}
-    assert summarize("s", config, turned, 0.95) == summary(config, a=[1.0, 2.0, 3.0], b=[1.5, 2.51, 3.49])
+    assert summarize("s", config, turned) == summary(config, a=[1.0, 2.0, 3.0], b=[1.5, 2.51, 3.49])
 
 
 def test_higher_is_better_turns_the_verdict_not_the_effect() -> None:
@@ -96,12 +100,30 @@ def test_a_diverged_baseline_leaves_no_effect() -> None:
 
 def test_one_seed_has_no_interval_and_shows_nothing() -> None:
     result = summary(study("ab", seeds=1), a=[1.0], b=[9.0])
-    assert result["effects"]["b"] == {"effect": 8.0, "low": None, "high": None, "verdict": NO_DIFFERENCE}
+    assert result["effects"]["b"] == {"effect": 8.0, "low": None, "high": None, "verdict": "no difference shown (one seed, no interval)"}
+    assert result["verdict"] == "no difference shown between a and b (one seed, no interval)"
+    assert result["detectable_sd"] is None
     assert (result["arms"]["a"]["mean"], result["arms"]["a"]["low"]) == (1.0, None)
 
 
-def test_a_missing_cell_or_baseline_is_one_line() -> None:
+def test_a_missing_cell_is_one_line() -> None:
     with pytest.raises(InputError, match="study s: the cell of arm b, seed 2 is missing"):
         summary(study("ab"), a=[1.0, 2.0, 3.0], b=[1.0, 2.0])
-    with pytest.raises(InputError, match=r"params\.yaml: studies\.s\.baseline 'z' is no arm; name one of a, b"):
-        summary(study("ab", baseline="z"), a=[1.0, 2.0, 3.0], b=[1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arms": {}}, "two arms or more, one of them the baseline; has none"),
+        ({"arms": {"a": {}}}, "two arms or more, one of them the baseline; has a"),
+        ({"baseline": "z"}, "baseline 'z' is no arm; name one of a, b"),
+        ({"seeds": [1, 1]}, "name one twice"),
+        ({"seeds": []}, "at least 1 item"),
+        ({"conditions": {}}, "at least 1 item"),
+        ({"metric": "loss"}, "Input should be 'loss_nats'"),
+        ({"seeds": [0], "learning_rate": {"rule": "swept", "sweep": {"low": {"x.y": 1}, "high": {}}}}, "needs two seeds or more"),
+    ],
+)
+def test_a_study_that_compares_nothing_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StudyConfig.model_validate(study("ab").model_dump() | change)

@@ -1,0 +1,91 @@
+"""Run one of the full studies and write what it found: ``python -m flows.study NAME ...``, or ``all``.
+
+A study's cells are stages of studies/dvc.yaml, so DVC decides which of them run. Those that choose a learning rate come first,
+then those that judge at the chosen rates; the others of the graph are never needed. The result is metrics/full_studies/NAME.json,
+a function of the cells' own metrics and curves, and a page made of it.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.errors import InputError
+from components.studies.config import StudyCell, StudyConfig
+from components.studies.sweep import choose_rates, read_values
+from flows import pipeline, schema
+
+METRICS, DATA = Path("metrics/full_studies"), Path("data/full_studies")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
+    args = _parse(argv)
+    try:
+        whole = schema.check()
+        for name in _names(args.studies, whole.full_studies):
+            status = _run_cells(name, whole.full_studies[name], args.workers)
+            if status != 0:
+                return status
+            record = write_result(name, whole.full_studies[name], 1 / (1 - whole.training.noise_scale_smoothing))
+            print("\n".join([f"study {name}", *lines(record), f"page: {DATA / name}.html"]))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return pipeline.EXIT_BAD_INPUT
+    return 0
+
+
+def _names(asked: Sequence[str], known: dict[str, StudyConfig]) -> list[str]:
+    for name in asked:
+        if name not in known and name != "all":
+            raise InputError(f"params.yaml: full_studies has no study {name!r}; name one of {', '.join(known)} or all")
+    return list(known) if "all" in asked else list(asked)
+
+
+def _run_cells(name: str, config: StudyConfig, workers: int) -> int:
+    """The two rounds; the first exit status that is not 0 ends them."""
+    choosing = config.choosing_cells()
+    status = _pipeline(name, choosing, workers) if choosing else 0
+    if status != 0:
+        return status
+    return _pipeline(name, config.judging_cells(choose_rates(config, read_values(METRICS / name, choosing, config.metric))), workers)
+
+
+def _pipeline(name: str, cells: Sequence[StudyCell], workers: int) -> int:
+    return pipeline.main(["--workers", str(workers), *(f"studies/dvc.yaml:study_{name}@{cell.name}" for cell in cells)])
+
+
+def write_result(name: str, config: StudyConfig, memory_steps: float) -> dict[str, Any]:
+    """Record and page of a study whose cells have run; see ``components.studies.record.build_record``."""
+    from components.artifacts import write_json, write_text
+    from components.reporting.page import build_study_page
+    from components.studies.record import build_record
+
+    record = build_record(name, config, METRICS / name, DATA / name, memory_steps)
+    write_text(DATA / f"{name}.html", build_study_page(name, record))
+    write_json(METRICS / f"{name}.json", record)
+    return record
+
+
+def lines(record: dict[str, Any]) -> Iterator[str]:
+    """The verdicts, a line each."""
+    for condition, verdict in record["verdict"].items():
+        yield f"  {condition}: {verdict}"
+    for arm, change in record["change_of_effects"].items():
+        yield f"  effect of {arm}, from first condition to last: {change['verdict']}"
+    if record["knee"]:
+        yield f"  knee: {record['knee']['verdict']}"
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flows.study", description=(__doc__ or "").partition(":")[0] + ".")
+    parser.add_argument("studies", nargs="+", metavar="NAME", help="study of params.yaml, section full_studies; all: every one")
+    parser.add_argument(
+        "--workers", type=pipeline.at_least(1), default=pipeline.cores(), metavar="N", help="cells at once (default: %(default)s)"
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
