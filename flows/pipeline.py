@@ -53,7 +53,7 @@ def _run(args: argparse.Namespace) -> int:
             raise
         url = os.environ.get("PREFECT_API_URL", "of this flow")
         print(f"error: the Prefect server {redact(url)} went away or does not answer; {GO_ON}", file=sys.stderr, flush=True)
-        return EXIT_FAILED
+        os._exit(EXIT_FAILED)  # no cell is running, and in order Prefect would try for minutes to tell what is left in its queue
     if state.is_completed():
         return 0
     results = state.result(raise_on_failure=False)

@@ -22,6 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import State, StateType
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 from pydantic import Field
 
@@ -81,7 +82,8 @@ def pipeline(
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
-    with contextlib.suppress(httpx.HTTPError):  # the server went away; the cells are done all the same
+    # The server may have gone away; the cells are done all the same.
+    with contextlib.suppress(httpx.HTTPError), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
         _show(root, cells, states)
     return list(states.values())  # states, not data: a flow that returns data ends Completed whatever failed
 

@@ -297,6 +297,7 @@ def test_a_prefect_server_that_dies_in_mid_run_stops_no_cell(repository: Callabl
     folder, home, described = repository(SLOW), tmp_path / "home", servers.prefect(servers.free_port())
     home.mkdir()
     own = Server(described.url, home)
+    own.variables["PREFECT_CLIENT_MAX_RETRIES"] = "1"  # by default it is called for a minute
     (folder / "wait").touch()
     with running(described, home) as process:
         flow = start(own, folder)
