@@ -2,7 +2,8 @@
 
 Planted: surfaces L(N, D) = E + A N^-alpha + B D^-beta, a third of them symmetric, under grids that are centred, drift,
 lie off the optimum or are crossed (sizes x horizons), with relative noise of .2, .5 or 1 %. Counted is how often a 95 %
-interval holds the truth, and how far the other methods are off. Published: the tables of ../shared/data/scaling.
+interval holds the truth, and how far the other methods are off; then again where small models scatter more, where tails are heavy
+and where runs of one size share errors. Published: the tables of ../shared/data/scaling.
 """
 
 import csv
@@ -29,11 +30,12 @@ from components.scaling.table_forecast import Point, Study
 from flows import params
 
 DATA = Path("../shared/data/scaling")
-SURFACES, QUICK_SURFACES = 240, 40
+SURFACES, QUICK_SURFACES = 480, 40
 BESIDE_EVERY = 4  # the other methods are looked at on every fourth surface
 RATIOS = (1, 10, 100, 1000)
 GRIDS = ("centred", "drifting", "off-centre", "crossed")
 NOISES = (0.002, 0.005, 0.01)
+SCATTERS = ("uneven", "heavy tails", "shared by size")
 LARGEST = 1e20  # FLOP
 CONFIDENCE = 0.95
 
@@ -57,14 +59,19 @@ def main() -> int:
     quick = harness.is_quick(__doc__)
     config = params.load(Sections).extrapolation
     start = time.perf_counter()
-    written = {"planted": planted_study(QUICK_SURFACES if quick else SURFACES, config), "published": published_errors(config)}
+    surfaces = QUICK_SURFACES if quick else SURFACES
+    written = {
+        "planted": planted_study(surfaces, config),
+        "other_scatter": {scatter: coverage_only(surfaces // 4, scatter, config) for scatter in SCATTERS},
+        "published": published_errors(config),
+    }
     print(f"{time.perf_counter() - start:.0f} s")
     harness.RESULTS.mkdir(exist_ok=True)
     (harness.RESULTS / "forecast.json").write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return 0
 
 
-def planted(number: int) -> Planted:
+def planted(number: int, scatter: str = "alike") -> Planted:
     """The surface of that number: its kind follows from the number, its constants are drawn by it."""
     rng = np.random.default_rng(number)
     grid, noise = GRIDS[number % len(GRIDS)], NOISES[number // len(GRIDS) % len(NOISES)]
@@ -73,8 +80,22 @@ def planted(number: int) -> Planted:
     by_size, by_data, floor = rng.uniform(0.4, 1.5), rng.uniform(0.4, 1.5), rng.uniform(1.0, 2.0)
     truth = Surface(floor, by_size, by_data, float(alpha), float(beta), 3e8, 6e9)
     sizes, tokens = _grid(grid, truth)
-    losses = truth.loss_nats(sizes, tokens) * np.exp(rng.normal(0, noise, len(sizes)))
+    losses = truth.loss_nats(sizes, tokens) * np.exp(noise * _errors(rng, scatter, sizes))
     return Planted(truth, RunTable(6 * sizes * tokens, losses, np.arange(len(sizes)) + 2, sizes, tokens))
+
+
+def _errors(rng: np.random.Generator, scatter: str, sizes: np.ndarray) -> np.ndarray:
+    """Errors of mean square 1: alike; falling with N^.4; Student's with 3 degrees of freedom; or half of the variance one for a size."""
+    own = rng.normal(size=len(sizes))
+    if scatter == "uneven":
+        spread = sizes**-0.4
+        return np.asarray(own * spread / np.sqrt(np.mean(spread**2)))
+    if scatter == "heavy tails":
+        return rng.standard_t(3, len(sizes)) / math.sqrt(3)
+    if scatter == "shared by size":
+        _, which = np.unique(sizes, return_inverse=True)
+        return np.asarray((own + rng.normal(size=which.max() + 1)[which]) / math.sqrt(2))
+    return own
 
 
 def _grid(kind: str, truth: Surface) -> tuple[np.ndarray, np.ndarray]:
@@ -134,12 +155,25 @@ def planted_study(surfaces: int, config: ExtrapolationConfig) -> dict[str, objec
     coverage = {name: float(np.mean(inside)) for name, inside in held.items()}
     bias = {name: _summary(pairs) for name, pairs in errors.items()}
     for name, share in coverage.items():
-        print(f"{name:<16} {100 * share:5.1f} % of {len(held[name])} intervals hold the truth")
+        deviation = math.sqrt(share * (1 - share) / len(held[name]))
+        print(f"{name:<16} {100 * share:5.1f} +- {100 * deviation:.1f} % of {len(held[name])} intervals hold the truth")
     for name, row in bias.items():
         print(f"{name:<20} at 100x: " + ", ".join(f"{key} {100 * value:+.2f} %" for key, value in row.items()))
     grids = {grid: float(np.mean(inside)) for grid, inside in by_grid.items()}
     print("by grid: " + ", ".join(f"{grid} {100 * share:.1f} %" for grid, share in grids.items()))
     return {"surfaces": surfaces, "refused": refused, "coverage": coverage, "coverage_by_grid": grids, "errors_at_100x": bias}
+
+
+def coverage_only(surfaces: int, scatter: str, config: ExtrapolationConfig) -> dict[str, float]:
+    """Coverage of the default method under another scatter; sizes repeat in crossed grids alone."""
+    held: dict[str, list[bool]] = defaultdict(list)
+    for number in range(surfaces):
+        case = planted(number if scatter != "shared by size" else 4 * number + GRIDS.index("crossed"), scatter)
+        for name, inside, _ in judged(case, table_forecast.study(case.table, config, CONFIDENCE, "planted")):
+            held[name].append(inside)
+    coverage = {name: float(np.mean(inside)) for name, inside in held.items()}
+    print(f"{scatter:<16} " + ", ".join(f"{name} {100 * share:.0f}" for name, share in coverage.items()) + f" % of {surfaces}")
+    return coverage
 
 
 def _beside(case: Planted, study: Study, errors: dict[str, list[tuple[float, float]]]) -> None:

@@ -132,7 +132,7 @@ def _about_scatter(found: Scatter, own_sd: float, num_runs: int) -> list[str]:
     said = []
     if num_runs > MAX_RUNS:
         said.append(f"{num_runs} runs are too many to look for errors that they share: the interval may be narrow")
-    if found.slope_n or found.slope_d:
+    if found.kind == "uneven":
         low, high = (100 * own_sd * math.exp(end) for end in (found.log_spread_P.min(), found.log_spread_P.max()))
         said.append(f"runs scatter by {low:.2g} to {high:.2g} % of the loss, by their N and D; they are weighted so")
     shared = f"{100 * own_sd * math.sqrt(found.shared_ratio):.2g} % of the loss, beside {100 * own_sd:.2g} % of each alone"

@@ -19,6 +19,7 @@ from components.scaling.config import SurfaceConfig
 MIN_RUNS = 20  # below, the tests have no power, and their levels do not hold
 MAX_RUNS = 500  # beyond, matrices of runs by runs take minutes
 EXACT_SD = 1e-6  # runs that lie so near to the law do not scatter, they are rounded
+CLIP_SD, MAD_TO_SD = 2.5, 1.4826  # errors beyond so many robust standard deviations count as that
 RATIOS_G = np.geomspace(0.01, 1000, 61)  # of the shared variance to that of each run alone; finer than any table tells
 MAX_SLOPE = 1.5  # of the logarithm of the scatter over one standard deviation of log N or log D: 20 times over three of them
 
@@ -28,7 +29,7 @@ class Scatter:
     """Errors exp(slopes . (log N, log D)) (own + shared), in units of the typical run's own scatter.
 
     ``shared_ratio``: variance of the shared part in those of the own part; ``correlation_PP``: of the shared parts of two runs;
-    ``degrees_of_freedom``: of the variance that the interval rests on (Satterthwaite); ``kind``: none, size or near.
+    ``degrees_of_freedom``: of the variance that the interval rests on (Satterthwaite); ``kind``: none, uneven, size or near.
     """
 
     slope_n: float
@@ -42,7 +43,7 @@ class Scatter:
     @property
     def is_plain(self) -> bool:
         """Errors are alike and independent, as far as the runs tell."""
-        return self.kind == "none" and not (self.slope_n or self.slope_d)
+        return self.kind == "none"
 
     def whitening(self) -> np.ndarray | None:
         """[P, P], makes the runs' errors independent once each is in units of its spread."""
@@ -65,32 +66,36 @@ def plain(num_runs: int, num_parameters: int) -> Scatter:
 def estimate_scatter(
     jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray, config: SurfaceConfig
 ) -> Scatter:
-    """The simplest scatter that the errors of a first fit do not refute.
+    """Of the ways not to be alike and independent the likeliest, if its test finds it in the errors of a first fit.
+
+    Never two at once: a law that is wrong at one end looks like more scatter there, and the tables are too small to tell them apart.
 
     Args:
         jacobian_PR: slopes of the fit's relative change with each parameter.
         errors_P: relative residuals.
         log_n_P: about their mean, as log_d_P.
     """
-    from scipy.special import chdtri
 
     num_runs, num_parameters = jacobian_PR.shape
     alike = plain(num_runs, num_parameters)
     if num_runs < MIN_RUNS or num_runs > MAX_RUNS or float(np.sqrt(np.mean(errors_P**2))) < EXACT_SD:
         return alike
-    level = config.scatter_level
-    together, gain = _with_shared(jacobian_PR, errors_P, log_n_P, log_d_P, alike, config)
-    uneven, uneven_gain = _with_slopes(jacobian_PR, errors_P, log_n_P, log_d_P)
-    both, more = _with_shared(jacobian_PR, errors_P, log_n_P, log_d_P, uneven, config)
-    # slopes must explain what shared errors do not: a law that is wrong at one end looks like scatter there
-    if 2 * (uneven_gain + more - gain) > float(chdtri(2, level)):
-        return both
-    return together
+    usual = CLIP_SD * MAD_TO_SD * float(np.median(np.abs(errors_P)))
+    errors_P = np.clip(errors_P, -usual, usual)  # heavy tails look like uneven scatter
+    found = [(0.0, alike), _uneven(jacobian_PR, errors_P, log_n_P, log_d_P, config)]
+    found += [
+        _shared(kind, correlation, jacobian_PR, errors_P, config)
+        for kind, correlation in _correlations(log_n_P, log_d_P, config.shared_length).items()
+    ]
+    return max(found, key=lambda pair: pair[0])[1]
 
 
-def _with_slopes(jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray) -> tuple[Scatter, float]:
-    """Scatter whose logarithm is linear in log N and log D, and what that adds to the likelihood."""
+def _uneven(
+    jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray, config: SurfaceConfig
+) -> tuple[float, Scatter]:
+    """Scatter whose logarithm is linear in log N and log D, and what that adds to the likelihood beyond the level of the test."""
     from scipy.optimize import minimize
+    from scipy.special import chdtri
 
     axes_P2 = np.stack([log_n_P, log_d_P], axis=1)
     scales = axes_P2.std(0)
@@ -100,8 +105,9 @@ def _with_slopes(jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndar
 
     found = minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(-MAX_SLOPE, MAX_SLOPE)] * 2)
     slope_n, slope_d = (float(value) for value in found.x / scales)
-    spread = Scatter(slope_n, slope_d, axes_P2 @ (found.x / scales), 0.0, None, errors_P.size - jacobian_PR.shape[1], "none")
-    return spread, loss(np.zeros(2)) - float(found.fun)
+    freedom = errors_P.size - jacobian_PR.shape[1]
+    gain = loss(np.zeros(2)) - float(found.fun) - float(chdtri(2, config.scatter_level)) / 2
+    return gain, Scatter(slope_n, slope_d, axes_P2 @ (found.x / scales), 0.0, None, freedom, "uneven")
 
 
 def _likelihood(jacobian_PR: np.ndarray, errors_P: np.ndarray, log_spread_P: np.ndarray) -> float:
@@ -114,21 +120,15 @@ def _likelihood(jacobian_PR: np.ndarray, errors_P: np.ndarray, log_spread_P: np.
     return float(-log_spread_P.sum() - np.log(np.abs(np.diag(triangle))).sum() - freedom / 2 * np.log(rest @ rest))
 
 
-def _with_shared(
-    jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray, own: Scatter, config: SurfaceConfig
-) -> tuple[Scatter, float]:
-    """The likelier of two ways to share errors beside the given scatter, if its test finds it, and its gain."""
+def _shared(
+    kind: str, correlation_PP: np.ndarray, jacobian_PR: np.ndarray, errors_P: np.ndarray, config: SurfaceConfig
+) -> tuple[float, Scatter]:
+    """Errors that runs share in the given way, and what they add to the likelihood beyond the level of the test."""
     from scipy.special import chdtri
 
-    weights = np.exp(-own.log_spread_P)
-    best, gain = own, float(chdtri(1, 2 * config.scatter_level)) / 2  # half of the chances lie at a ratio of 0 (Self and Liang 1987)
-    found = 0.0
-    for kind, correlation in _correlations(log_n_P, log_d_P, config.shared_length).items():
-        ratio, freedom, more = _shared_ratio(jacobian_PR * weights[:, None], errors_P * weights, correlation)
-        if more > gain:
-            best = Scatter(own.slope_n, own.slope_d, own.log_spread_P, ratio, correlation, freedom, kind)
-            gain = found = more
-    return best, found
+    ratio, freedom, gain = _shared_ratio(jacobian_PR, errors_P, correlation_PP)
+    needed = float(chdtri(1, 2 * config.scatter_level)) / 2  # half of the chances lie at a ratio of 0 (Self and Liang 1987)
+    return gain - needed, Scatter(0.0, 0.0, np.zeros(errors_P.size), ratio, correlation_PP, freedom, kind)
 
 
 def _correlations(log_n_P: np.ndarray, log_d_P: np.ndarray, length: float) -> dict[str, np.ndarray]:

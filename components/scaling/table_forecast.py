@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from components.errors import InputError
-from components.scaling.approach3 import fit_approach3
+from components.scaling.approach3 import bootstrap_approach3, fit_approach3
 from components.scaling.config import ExtrapolationConfig
 from components.scaling.estimate import METHOD, SurfaceFit, estimate_surface, surface_is_told
 from components.scaling.fits import Fit
@@ -17,6 +17,7 @@ from components.scaling.kaplan import fit_kaplan_data, fit_kaplan_steps
 from components.scaling.ladder import LadderRun
 from components.scaling.profile import exponent_intervals, loss_interval, optimum_intervals
 from components.scaling.screening import screen
+from components.scaling.surface import Surface
 from components.scaling.table import RunTable
 from components.scaling.uncertainty import MIN_RUNGS, fit_ladder
 from components.scaling.uncertainty import Fit as LadderFit
@@ -199,6 +200,18 @@ def side_by_side(study_: Study, point: Point, batch_tokens: float | None) -> lis
         ("Kaplan L(N, S)", why or fit_kaplan_steps(table, batch_tokens)),
     ]
     return [_beside(name, fit, point, factor) for name, fit in found]
+
+
+def bootstrap(study_: Study, draws: int, seed: int) -> dict[str, Interval] | str:
+    """Percentile intervals of approach 3's constants over bootstrap draws; or why there are none."""
+    if why := surface_is_told(study_.table):
+        return why
+    law = fit_approach3(study_.table, study_.config.surface).law
+    assert isinstance(law, Surface), "approach 3 fits a surface"
+    found = [drawn.parameters() for drawn in bootstrap_approach3(study_.table, law, study_.config.surface, draws, seed)]
+    tail = (1 - study_.confidence) / 2
+    ends = {name: np.quantile([drawn[name] for drawn in found], [tail, 1 - tail]) for name in law.parameters()}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 def _beside(method: str, fit: Fit | str, point: Point, factor: float) -> Beside:
