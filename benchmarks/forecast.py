@@ -210,26 +210,39 @@ def published_errors(config: ExtrapolationConfig) -> dict[str, object]:
 
 
 def held_out(name: str, table: RunTable, config: ExtrapolationConfig) -> dict[str, float | bool | str]:
-    """The run of most compute at its own N and D, from those of at most a tenth of its compute."""
+    """The run of most compute, and all runs of more than a tenth of it, each at its own N and D, from the other runs."""
     assert table.n_params_P is not None and table.n_tokens_P is not None
-    last = int(np.argmax(table.flops_P))
-    smaller = table.subset(table.flops_P <= table.flops_P[last] / 10)
+    small_P = table.flops_P <= table.flops_P.max() / 10
     try:
-        study = table_forecast.study(smaller, config, CONFIDENCE, name)
-        n_params, n_tokens = (None, None) if study.surface is None else (float(table.n_params_P[last]), float(table.n_tokens_P[last]))
-        said = study.forecast(Point(float(table.flops_P[last]), n_params, n_tokens))
+        study = table_forecast.study(table.subset(small_P), config, CONFIDENCE, name)
+        said = [study.forecast(_point(table, index, study)) for index in np.flatnonzero(~small_P)]
     except InputError as error:
         print(f"{name:<28} {error}")
         return {"refused": str(error)}
-    actual = float(table.losses_P[last])
-    row = {
-        "error": said.loss_nats / actual - 1,
-        "ratio": said.compute_ratio,
-        "inside": said.run_interval[0] <= actual <= said.run_interval[1],
+    errors = np.array([one.loss_nats for one in said]) / table.losses_P[~small_P] - 1
+    pairs = list(zip(said, table.losses_P[~small_P], strict=True))
+    inside = np.array([one.run_interval[0] <= actual <= one.run_interval[1] for one, actual in pairs])
+    last = int(np.argmax(table.flops_P[~small_P]))
+    (low, high), actual = said[last].run_interval, float(pairs[last][1])
+    print(
+        f"{name:<32} actual {actual:.3f}, forecast {said[last].loss_nats:.3f} ({low:.3f} to {high:.3f}), {said[last].compute_ratio:.0f}x: "
+        f"{100 * errors[last]:+.2f} %; of {len(said)} held out {inside.sum()} inside, median error {100 * np.median(np.abs(errors)):.2f} %"
+    )
+    return {
+        "method": said[last].method,
+        "ratio": said[last].compute_ratio,
+        "error": float(errors[last]),
+        "inside": bool(inside[last]),
+        "held_out": len(said),
+        "held_out_inside": int(inside.sum()),
+        "held_out_median_error": float(np.median(np.abs(errors))),
     }
-    bounds = f"{said.run_interval[0]:.3f} to {said.run_interval[1]:.3f}"
-    print(f"{name:<28} actual {actual:.3f}, forecast {said.loss_nats:.3f} ({bounds}), {row['ratio']:.0f}x: {100 * row['error']:+.2f} %")
-    return {**row, "method": said.method}
+
+
+def _point(table: RunTable, index: int, study: Study) -> Point:
+    assert table.n_params_P is not None and table.n_tokens_P is not None
+    flops = float(table.flops_P[index])
+    return Point(flops) if study.surface is None else Point(flops, float(table.n_params_P[index]), float(table.n_tokens_P[index]))
 
 
 def published_tables(folder: Path) -> dict[str, tuple[Path, dict[str, str | None]]]:
