@@ -215,7 +215,7 @@ def held_out(name: str, table: RunTable, config: ExtrapolationConfig) -> dict[st
     small_P = table.flops_P <= table.flops_P.max() / 10
     try:
         study = table_forecast.study(table.subset(small_P), config, CONFIDENCE, name)
-        said = [study.forecast(_point(table, index, study)) for index in np.flatnonzero(~small_P)]
+        said = [study.forecast(_point(table, int(index), study)) for index in np.flatnonzero(~small_P)]
     except InputError as error:
         print(f"{name:<28} {error}")
         return {"refused": str(error)}

@@ -61,17 +61,26 @@ def test_slopes_and_spread_are_those_planted_and_never_extrapolated() -> None:
     slopes = [found(errors("uneven", seed)).slope_n for seed in range(12)]
     assert -0.8 < np.mean(slopes) < -0.5, "steep slopes are found somewhat flat, for errors are clipped first"
     one = found(errors("uneven", 0))
-    assert one.spread_at(100.0, 0.0) == pytest.approx(np.exp(one.log_spread_P.min()))
-    assert one.spread_at(0.0, 0.0) == pytest.approx(1.0)
+    own_sd = np.sqrt(one.own_share)
+    assert one.spread_at(100.0, 0.0) == pytest.approx(own_sd * np.exp(one.log_spread_P.min()))
+    assert one.spread_at(0.0, 0.0) == pytest.approx(own_sd)
 
 
-def test_whitening_makes_errors_independent() -> None:
+def test_widening_is_what_least_squares_misses() -> None:
+    """Against least squares done on many draws of the scatter that was found."""
     one = found(errors("size", 1))
-    white = one.whitening()
-    assert white is not None and one.correlation_PP is not None
-    covariance = np.eye(48) + one.shared_ratio * one.correlation_PP
-    assert np.allclose(white @ covariance @ white.T, np.eye(48))
-    assert 1 <= one.degrees_of_freedom < 20, "eight sizes, not 48 runs, tell the shared part"
+    sizes, tokens = grid()
+    slopes_PR = jacobian(TRUTH, problem(sizes, tokens, TRUTH.loss_nats(sizes, tokens)))
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(4000, 48)) + np.sqrt(one.shared_ratio) * np.repeat(rng.normal(size=(4000, 8)), 6, axis=1)
+    estimates = draws @ np.linalg.pinv(slopes_PR).T
+    rest = draws - estimates @ slopes_PR.T
+    claimed = np.linalg.inv(slopes_PR.T @ slopes_PR) * (rest**2).sum(1).mean() / 43
+    for index, gradient in enumerate(np.eye(5)):
+        ratio = estimates[:, index].std() / np.sqrt(claimed[index, index])
+        normal = one.widening(gradient, 0.05)  # Student's quantiles are those of the normal near the middle
+        assert normal == pytest.approx(ratio, rel=0.06)
+    assert one.widening(np.eye(5)[3], 0.95) > 2 > 1 > one.widening(np.eye(5)[4], 0.95)
 
 
 def test_few_runs_many_runs_and_exact_runs_are_taken_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
