@@ -2,7 +2,8 @@
 
 Planted: surfaces L(N, D) = E + A N^-alpha + B D^-beta, a third of them symmetric, under grids that are centred, drift,
 lie off the optimum or are crossed (sizes x horizons), with relative noise of .2, .5 or 1 %. Counted is how often a 95 %
-interval holds the truth, and how far the other methods are off. Published: the tables of ../shared/data/scaling.
+interval holds the truth, and how far the other methods are off; then again where small models scatter more, where tails are heavy
+and where runs of one size share errors. Published: the tables of ../shared/data/scaling.
 """
 
 import csv
@@ -29,11 +30,12 @@ from components.scaling.table_forecast import Point, Study
 from flows import params
 
 DATA = Path("../shared/data/scaling")
-SURFACES, QUICK_SURFACES = 240, 40
+SURFACES, QUICK_SURFACES = 480, 40
 BESIDE_EVERY = 4  # the other methods are looked at on every fourth surface
 RATIOS = (1, 10, 100, 1000)
 GRIDS = ("centred", "drifting", "off-centre", "crossed")
 NOISES = (0.002, 0.005, 0.01)
+SCATTERS = ("uneven", "heavy tails", "shared by size")
 LARGEST = 1e20  # FLOP
 CONFIDENCE = 0.95
 
@@ -57,14 +59,19 @@ def main() -> int:
     quick = harness.is_quick(__doc__)
     config = params.load(Sections).extrapolation
     start = time.perf_counter()
-    written = {"planted": planted_study(QUICK_SURFACES if quick else SURFACES, config), "published": published_errors(config)}
+    surfaces = QUICK_SURFACES if quick else SURFACES
+    written = {
+        "planted": planted_study(surfaces, config),
+        "other_scatter": {scatter: coverage_only(surfaces // 4, scatter, config) for scatter in SCATTERS},
+        "published": published_errors(config),
+    }
     print(f"{time.perf_counter() - start:.0f} s")
     harness.RESULTS.mkdir(exist_ok=True)
     (harness.RESULTS / "forecast.json").write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return 0
 
 
-def planted(number: int) -> Planted:
+def planted(number: int, scatter: str = "alike") -> Planted:
     """The surface of that number: its kind follows from the number, its constants are drawn by it."""
     rng = np.random.default_rng(number)
     grid, noise = GRIDS[number % len(GRIDS)], NOISES[number // len(GRIDS) % len(NOISES)]
@@ -73,8 +80,22 @@ def planted(number: int) -> Planted:
     by_size, by_data, floor = rng.uniform(0.4, 1.5), rng.uniform(0.4, 1.5), rng.uniform(1.0, 2.0)
     truth = Surface(floor, by_size, by_data, float(alpha), float(beta), 3e8, 6e9)
     sizes, tokens = _grid(grid, truth)
-    losses = truth.loss_nats(sizes, tokens) * np.exp(rng.normal(0, noise, len(sizes)))
+    losses = truth.loss_nats(sizes, tokens) * np.exp(noise * _errors(rng, scatter, sizes))
     return Planted(truth, RunTable(6 * sizes * tokens, losses, np.arange(len(sizes)) + 2, sizes, tokens))
+
+
+def _errors(rng: np.random.Generator, scatter: str, sizes: np.ndarray) -> np.ndarray:
+    """Errors of mean square 1: alike; falling with N^.4; Student's with 3 degrees of freedom; or half of the variance one for a size."""
+    own = rng.normal(size=len(sizes))
+    if scatter == "uneven":
+        spread = sizes**-0.4
+        return np.asarray(own * spread / np.sqrt(np.mean(spread**2)))
+    if scatter == "heavy tails":
+        return rng.standard_t(3, len(sizes)) / math.sqrt(3)
+    if scatter == "shared by size":
+        _, which = np.unique(sizes, return_inverse=True)
+        return np.asarray((own + rng.normal(size=which.max() + 1)[which]) / math.sqrt(2))
+    return own
 
 
 def _grid(kind: str, truth: Surface) -> tuple[np.ndarray, np.ndarray]:
@@ -134,12 +155,25 @@ def planted_study(surfaces: int, config: ExtrapolationConfig) -> dict[str, objec
     coverage = {name: float(np.mean(inside)) for name, inside in held.items()}
     bias = {name: _summary(pairs) for name, pairs in errors.items()}
     for name, share in coverage.items():
-        print(f"{name:<16} {100 * share:5.1f} % of {len(held[name])} intervals hold the truth")
+        deviation = math.sqrt(share * (1 - share) / len(held[name]))
+        print(f"{name:<16} {100 * share:5.1f} +- {100 * deviation:.1f} % of {len(held[name])} intervals hold the truth")
     for name, row in bias.items():
         print(f"{name:<20} at 100x: " + ", ".join(f"{key} {100 * value:+.2f} %" for key, value in row.items()))
     grids = {grid: float(np.mean(inside)) for grid, inside in by_grid.items()}
     print("by grid: " + ", ".join(f"{grid} {100 * share:.1f} %" for grid, share in grids.items()))
     return {"surfaces": surfaces, "refused": refused, "coverage": coverage, "coverage_by_grid": grids, "errors_at_100x": bias}
+
+
+def coverage_only(surfaces: int, scatter: str, config: ExtrapolationConfig) -> dict[str, float]:
+    """Coverage of the default method under another scatter; sizes repeat in crossed grids alone."""
+    held: dict[str, list[bool]] = defaultdict(list)
+    for number in range(surfaces):
+        case = planted(number if scatter != "shared by size" else 4 * number + GRIDS.index("crossed"), scatter)
+        for name, inside, _ in judged(case, table_forecast.study(case.table, config, CONFIDENCE, "planted")):
+            held[name].append(inside)
+    coverage = {name: float(np.mean(inside)) for name, inside in held.items()}
+    print(f"{scatter:<16} " + ", ".join(f"{name} {100 * share:.0f}" for name, share in coverage.items()) + f" % of {surfaces}")
+    return coverage
 
 
 def _beside(case: Planted, study: Study, errors: dict[str, list[tuple[float, float]]]) -> None:
@@ -176,26 +210,39 @@ def published_errors(config: ExtrapolationConfig) -> dict[str, object]:
 
 
 def held_out(name: str, table: RunTable, config: ExtrapolationConfig) -> dict[str, float | bool | str]:
-    """The run of most compute at its own N and D, from those of at most a tenth of its compute."""
+    """The run of most compute, and all runs of more than a tenth of it, each at its own N and D, from the other runs."""
     assert table.n_params_P is not None and table.n_tokens_P is not None
-    last = int(np.argmax(table.flops_P))
-    smaller = table.subset(table.flops_P <= table.flops_P[last] / 10)
+    small_P = table.flops_P <= table.flops_P.max() / 10
     try:
-        study = table_forecast.study(smaller, config, CONFIDENCE, name)
-        n_params, n_tokens = (None, None) if study.surface is None else (float(table.n_params_P[last]), float(table.n_tokens_P[last]))
-        said = study.forecast(Point(float(table.flops_P[last]), n_params, n_tokens))
+        study = table_forecast.study(table.subset(small_P), config, CONFIDENCE, name)
+        said = [study.forecast(_point(table, int(index), study)) for index in np.flatnonzero(~small_P)]
     except InputError as error:
         print(f"{name:<28} {error}")
         return {"refused": str(error)}
-    actual = float(table.losses_P[last])
-    row = {
-        "error": said.loss_nats / actual - 1,
-        "ratio": said.compute_ratio,
-        "inside": said.run_interval[0] <= actual <= said.run_interval[1],
+    errors = np.array([one.loss_nats for one in said]) / table.losses_P[~small_P] - 1
+    pairs = list(zip(said, table.losses_P[~small_P], strict=True))
+    inside = np.array([one.run_interval[0] <= actual <= one.run_interval[1] for one, actual in pairs])
+    last = int(np.argmax(table.flops_P[~small_P]))
+    (low, high), actual = said[last].run_interval, float(pairs[last][1])
+    print(
+        f"{name:<32} actual {actual:.3f}, forecast {said[last].loss_nats:.3f} ({low:.3f} to {high:.3f}), {said[last].compute_ratio:.0f}x: "
+        f"{100 * errors[last]:+.2f} %; of {len(said)} held out {inside.sum()} inside, median error {100 * np.median(np.abs(errors)):.2f} %"
+    )
+    return {
+        "method": said[last].method,
+        "ratio": said[last].compute_ratio,
+        "error": float(errors[last]),
+        "inside": bool(inside[last]),
+        "held_out": len(said),
+        "held_out_inside": int(inside.sum()),
+        "held_out_median_error": float(np.median(np.abs(errors))),
     }
-    bounds = f"{said.run_interval[0]:.3f} to {said.run_interval[1]:.3f}"
-    print(f"{name:<28} actual {actual:.3f}, forecast {said.loss_nats:.3f} ({bounds}), {row['ratio']:.0f}x: {100 * row['error']:+.2f} %")
-    return {**row, "method": said.method}
+
+
+def _point(table: RunTable, index: int, study: Study) -> Point:
+    assert table.n_params_P is not None and table.n_tokens_P is not None
+    flops = float(table.flops_P[index])
+    return Point(flops) if study.surface is None else Point(flops, float(table.n_params_P[index]), float(table.n_tokens_P[index]))
 
 
 def published_tables(folder: Path) -> dict[str, tuple[Path, dict[str, str | None]]]:

@@ -14,6 +14,7 @@ from components.errors import InputError
 from components.scaling.config import ExtrapolationConfig
 from flows import params, stage
 
+BOOTSTRAP_SEED, MIN_DRAWS = 0, 100
 QUANTITIES = ("n_params", "n_tokens", "flops", "loss_nats")
 
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "--other-n-params-column", metavar="NAME", help="parameters by another convention of counting, to see what it changes"
     )
     parser.add_argument("--batch-tokens", type=float, metavar="B", help="tokens per step, for Kaplan's L(N, S)")
+    parser.add_argument("--bootstrap", type=int, metavar="DRAWS", help="interval of approach 3 from so many bootstrap draws over runs")
     parser.add_argument("--json", action="store_true", help="for scripts: loss_nats, low, high, method, n_params, n_tokens, warnings")
     return parser
 
@@ -77,6 +79,8 @@ def _answer(args: argparse.Namespace, config: ExtrapolationConfig) -> str:
     from flows import forecast_text
 
     lines = forecast_text.report(study, forecast, table_forecast.side_by_side(study, point, args.batch_tokens))
+    if args.bootstrap:
+        lines += forecast_text.bootstrap(table_forecast.bootstrap(study, args.bootstrap, BOOTSTRAP_SEED), args.bootstrap)
     if args.other_n_params_column:
         other = {**named_columns(args), "n_params": args.other_n_params_column}
         second = table_forecast.study(read_table(args.table, other), config, confidence, str(args.table))
@@ -89,6 +93,8 @@ def _check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise InputError(f"--{name.replace('_', '-')} {value} is not a positive number")
+    if args.bootstrap is not None and args.bootstrap < MIN_DRAWS:
+        raise InputError(f"--bootstrap {args.bootstrap} draws are too few for an interval, give {MIN_DRAWS} or more")
     if args.confidence is not None and not 0 < args.confidence < 1:
         raise InputError(f"--confidence {args.confidence} is not between 0 and 1, for example 0.95")
     if sum(getattr(args, name) is not None for name in ("at_flops", "n_params", "n_tokens")) == 3:

@@ -1,6 +1,6 @@
 """The readable form of a forecast."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +39,13 @@ def conventions(study: "Study", second: "Study", point: "Point", column: str) ->
         power = "" if a is None else f"{a[0]:.3f} ({_span(a[1], '.3f')})"
         lines.append(f"{name:<24} {forecast.loss_nats:8.4f} {_count(forecast.n_params):>9} {_count(forecast.n_tokens):>9}  {power}")
     return lines
+
+
+def bootstrap(intervals: Mapping[str, tuple[float, float]] | str, draws: int) -> list[str]:
+    """Approach 3's intervals, or why there are none."""
+    if isinstance(intervals, str):
+        return ["", f"no bootstrap of approach 3: {intervals}"]
+    return ["", f"approach 3, {draws} bootstrap draws: " + ", ".join(f"{name} {_span(span, '.4g')}" for name, span in intervals.items())]
 
 
 def _shape(forecast: "TableForecast") -> str:

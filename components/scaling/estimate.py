@@ -5,17 +5,19 @@ a profile likelihood (profile.py). Errors that runs share, and scatter that is n
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from components.errors import InputError
+from components.scaling import profile
 from components.scaling.config import ExtrapolationConfig, SurfaceConfig
 from components.scaling.fits import Fit
 from components.scaling.profile import Region, confidence_region
 from components.scaling.scatter import MAX_RUNS, Scatter, estimate_scatter
 from components.scaling.screening import drop
-from components.scaling.surface import PARAMETERS, Best, Problem, fit_surface, fitted, jacobian, problem, search
+from components.scaling.surface import PARAMETERS, Best, Problem, Surface, fit_surface, fitted, jacobian, problem, search
 from components.scaling.table import LeftOut, RunTable
 
 METHOD = "variable projection"
@@ -24,8 +26,12 @@ MAD_TO_SD = 1.4826  # of a normal distribution
 MIN_RUNS_FOR_OUTLIERS = 12  # of fewer, five parameters follow any outlier
 MIN_SIZES = 3
 MIN_FREEDOM = 3  # with less, quantiles of Student are so large that the interval says nothing
+DIFFERENCE = 1e-5  # relative step of the differences
+MAX_LOG = 700.0  # of a float
 FLAT = 1e-9  # a fitted loss that falls by less over the whole table does not fall
 MAX_COLLINEARITY = 0.995  # correlation of log N and log D beyond which the two exponents are one
+
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,77 @@ class SurfaceFit:
     region: Region
     scatter: Scatter
     table: RunTable
+    confidence: float
 
-    def scatter_at(self, n_params: float, n_tokens: float) -> tuple[float, float]:
-        """Half-widths, as shares of the loss at the region's confidence, of a run's own scatter and of what near runs share."""
-        reference = self.region.reference_n, self.region.reference_d
-        spread = self.scatter.spread_at(math.log(n_params / reference[0]), math.log(n_tokens / reference[1]))
-        own = spread * math.sqrt(self.region.critical * self.region.variance)
-        return own, own * math.sqrt(self.scatter.shared_ratio)
+    def exponent_intervals(self) -> dict[str, Interval]:
+        """Of alpha, beta, and of a and b in N ~ C^a, D ~ C^b."""
+        low = self.region.exponent_min
+        values: dict[str, Functional] = {
+            "alpha": lambda law: law.alpha,
+            "beta": lambda law: law.beta,
+            "a": lambda law: law.beta / (law.alpha + law.beta),
+            "b": lambda law: law.alpha / (law.alpha + law.beta),
+        }
+        intervals = profile.exponent_intervals(self.region)
+        widened = {name: self._widened(intervals[name], value) for name, value in values.items()}
+        return {name: (max(ends[0], low), min(ends[1], 1 - low) if name in "ab" else ends[1]) for name, ends in widened.items()}
+
+    def loss_interval(self, n_params: float, n_tokens: float) -> Interval:
+        """Of the loss [nats] at N and D, on average over runs there: the law's, and the errors that near runs share."""
+        interval = profile.loss_interval(self.region, n_params, n_tokens)
+        return self._with_shared(self._widened(interval, lambda law: float(law.loss_nats(n_params, n_tokens))), n_params, n_tokens)
+
+    def optimum_intervals(self, flops: float, flops_per_param_token: float) -> dict[str, Interval]:
+        """Of the least loss that ``flops`` reach (``loss_nats``) and of N and D there (``n_params``, ``n_tokens``)."""
+
+        def best(law: Surface) -> tuple[float, float]:
+            return law.optimum(flops, flops_per_param_token)
+
+        found = profile.optimum_intervals(self.region, flops, flops_per_param_token)
+        losses = self._widened(found["loss_nats"], lambda law: float(law.loss_nats(*best(law))))
+        low, high = (math.log(end) if end > 0 else -math.inf for end in found["n_params"])
+        low, high = self._widened((low, high), lambda law: math.log(best(law)[0]))
+        sizes = math.exp(low), math.exp(min(high, MAX_LOG))
+        product = flops / flops_per_param_token
+        tokens = product / sizes[1], product / sizes[0] if sizes[0] else math.inf
+        return {"loss_nats": self._with_shared(losses, *best(self.best.surface)), "n_params": sizes, "n_tokens": tokens}
+
+    def run_interval(self, interval: Interval, n_params: float, n_tokens: float) -> Interval:
+        """Of one new run at N and D, whose own scatter comes on top."""
+        logs = math.log(n_params / self.region.reference_n), math.log(n_tokens / self.region.reference_d)
+        own = self.scatter.spread_at(*logs) * math.sqrt(self.region.critical * self.region.variance)
+        return _hypot(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), own)
+
+    def _with_shared(self, interval: Interval, n_params: float, n_tokens: float) -> Interval:
+        sd = math.sqrt(self.region.variance * self.scatter.own_share * self.scatter.shared_ratio)
+        shared = sd * self.scatter.target_quantile(self.confidence) if sd else 0.0
+        return _hypot(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), shared)
+
+    def _widened(self, interval: Interval, value: "Functional") -> Interval:
+        """The profile interval, its ends as much further from the estimate as the scatter asks."""
+        law, middle = self.best.surface, value(self.best.surface)
+        factor = self.scatter.widening(_gradient(law, value), self.confidence)
+        return middle - factor * max(0.0, middle - interval[0]), middle + factor * max(0.0, interval[1] - middle)
+
+
+Functional = Callable[[Surface], float]
+
+
+def _gradient(law: Surface, value: Functional) -> np.ndarray:
+    """By central differences, for each of E, A, B, alpha and beta."""
+    slopes = []
+    for name in ("irreducible_nats", "n_coefficient", "d_coefficient", "alpha", "beta"):
+        at = getattr(law, name)
+        step = DIFFERENCE * (at or law.irreducible_nats or 1.0)
+        ends = [value(replace(law, **{name: max(at + side * step, 0.0)})) for side in (-1, 1)]
+        slopes.append((ends[1] - ends[0]) / (step + min(step, at)))
+    return np.asarray(np.nan_to_num(np.array(slopes), posinf=0.0, neginf=0.0))
+
+
+def _hypot(interval: Interval, loss: float, scatter: float) -> Interval:
+    """The interval about the loss with independent scatter, a half-width as a share of the loss; no loss is negative."""
+    low, high = max(0.0, loss - interval[0]), max(0.0, interval[1] - loss)
+    return max(0.0, loss - math.hypot(low, scatter * loss)), loss + math.hypot(high, scatter * loss)
 
 
 def surface_is_told(table: RunTable) -> str:
@@ -72,12 +142,12 @@ def estimate_surface(table: RunTable, config: ExtrapolationConfig, confidence: f
     law = best.surface
     if float(np.ptp(fitted(law, best.problem))) < FLAT * law.loss_nats(law.reference_n, law.reference_d):
         raise InputError(f"{where}: the loss falls neither with N nor with D; check the columns and their units")
-    region = confidence_region(best.problem, law, best.squares, scatter.degrees_of_freedom, confidence, surface)
-    noise = _about_scatter(scatter, math.sqrt(region.variance), table.num_runs)
+    region = confidence_region(best.problem, law, best.squares, confidence, surface)
+    noise = _about_scatter(scatter, math.sqrt(region.variance * scatter.own_share), table.num_runs)
     warnings = [*table.warnings, *noise, *_about(best, region, surface)]
     errors = np.log(table.losses_P) - np.log(law.loss_nats(table.n_params_P, table.n_tokens_P))
     fit = Fit(METHOD, law, errors, 1, int(not best.converged), table.left_out, tuple(warnings))
-    return SurfaceFit(fit, best, region, scatter, table)
+    return SurfaceFit(fit, best, region, scatter, table, confidence)
 
 
 def without_outliers(table: RunTable, config: SurfaceConfig) -> RunTable:
@@ -117,24 +187,20 @@ def _scaled_errors(best: Best, runs: Problem) -> tuple[np.ndarray, float]:
 
 
 def _with_scatter(table: RunTable, config: SurfaceConfig) -> tuple[Best, Scatter]:
-    """The fit, and how the runs scatter about it; what they share or scatter more is weighed in."""
+    """The fit, and how the runs scatter about it."""
     runs = _problem(table)
     best = fit_surface(runs, config)
     errors_P = runs.losses_P / fitted(best.surface, runs) - 1
-    found = estimate_scatter(jacobian(best.surface, runs), errors_P, runs.log_n_P, runs.log_d_P, config)
-    if found.is_plain:
-        return best, found
-    weighed = replace(runs, trust_P=np.exp(-2 * found.log_spread_P), whitening_PP=found.whitening())
-    return fit_surface(weighed, config, best.surface), found
+    return best, estimate_scatter(jacobian(best.surface, runs), errors_P, runs.log_n_P, runs.log_d_P, config)
 
 
 def _about_scatter(found: Scatter, own_sd: float, num_runs: int) -> list[str]:
     said = []
     if num_runs > MAX_RUNS:
         said.append(f"{num_runs} runs are too many to look for errors that they share: the interval may be narrow")
-    if found.slope_n or found.slope_d:
+    if found.kind == "uneven":
         low, high = (100 * own_sd * math.exp(end) for end in (found.log_spread_P.min(), found.log_spread_P.max()))
-        said.append(f"runs scatter by {low:.2g} to {high:.2g} % of the loss, by their N and D; they are weighted so")
+        said.append(f"runs scatter by {low:.2g} to {high:.2g} % of the loss, by their N and D; the interval allows for it")
     shared = f"{100 * own_sd * math.sqrt(found.shared_ratio):.2g} % of the loss, beside {100 * own_sd:.2g} % of each alone"
     if found.kind == "size":
         said.append(f"runs of one size share errors of {shared}; the interval allows for the target's own")

@@ -4,8 +4,8 @@ A surface belongs to the region if its squared residuals exceed the least ones b
 likelihood; Bates and Watts 1988, chapter 6, exact for a linear model). For given exponents the region is an ellipsoid of E, A
 and B, whose extreme points are known in closed form; the exponents are walked over a grid that follows the region's shape.
 
-No bootstrap over sizes: a resample of few sizes loses an end of the grid (uncertainty.py has what that did to coverage). Measured
-at nominal 95 %: 92.5 to 95.4 % of 240 planted truths a quantity, 93.3 % on average (benchmarks/results/forecast.json), so a little narrow.
+No bootstrap over sizes: a resample of few sizes loses an end of the grid (uncertainty.py has what that did to coverage). The interval
+is right where errors are alike and independent; scatter.py widens it where they are not. benchmarks/forecast.py measures both.
 """
 
 # Shapes: K pairs of exponents inside the region, 3 coefficients (E, A, B).
@@ -39,25 +39,25 @@ class Region:
     reference_n: float
     reference_d: float
     variance: float
-    degrees_of_freedom: float
     critical: float
+    exponent_min: float
     at_bounds: tuple[str, ...]
 
 
-def confidence_region(runs: Problem, best: Surface, squares: float, freedom: float, confidence: float, config: SurfaceConfig) -> Region:
-    """Every surface whose squares exceed the least by at most variance x F quantile(1, freedom).
+def confidence_region(runs: Problem, best: Surface, squares: float, confidence: float, config: SurfaceConfig) -> Region:
+    """Every surface whose squares exceed the least by at most variance x F quantile(1, runs - 5).
 
-    One functional at a time is asked of it, hence one degree of freedom in the numerator. ``freedom`` is that of the variance, which
-    is less than runs minus parameters where runs share errors.
+    One functional at a time is asked of it, hence one degree of freedom in the numerator.
     """
     from scipy.special import stdtrit
 
-    variance = max(squares / (runs.num_runs - PARAMETERS), 1e-24)
+    freedom = runs.num_runs - PARAMETERS
+    variance = max(squares / freedom, 1e-24)
     critical = float(stdtrit(freedom, (1 + confidence) / 2)) ** 2
     limit = squares + variance * critical
     alphas, betas, edges = _nodes(runs, best, limit, config)
     families = tuple(_ellipsoids(runs, alphas, betas, chosen, limit) for chosen in ((0, 1, 2), (1, 2)))
-    return Region(alphas, betas, families, runs.reference_n, runs.reference_d, variance, freedom, critical, edges)
+    return Region(alphas, betas, families, runs.reference_n, runs.reference_d, variance, critical, config.exponent_min, edges)
 
 
 def _nodes(runs: Problem, best: Surface, limit: float, config: SurfaceConfig) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:

@@ -62,7 +62,7 @@ class Surface:
 class Problem:
     """What a surface is fitted to: logarithms of N and D about their means, losses, and the scale of each residual. All arrays [P].
 
-    ``trust_P`` weighs each squared residual. ``whitening_PP`` makes residuals independent that are not (scatter.py).
+    ``trust_P`` weighs each squared residual.
     """
 
     log_n_P: np.ndarray
@@ -72,7 +72,6 @@ class Problem:
     reference_n: float
     reference_d: float
     trust_P: np.ndarray | None = None
-    whitening_PP: np.ndarray | None = None
 
     @property
     def num_runs(self) -> int:
@@ -80,10 +79,9 @@ class Problem:
         return len(self.losses_P)
 
     def whitened(self, columns_KP: np.ndarray) -> Any:
-        """Columns in units of the runs' scatter, without what runs share."""
+        """Columns in units of the runs' scatter."""
         scaled = columns_KP / self.scales_P
-        scaled = scaled if self.trust_P is None else scaled * np.sqrt(self.trust_P)
-        return scaled if self.whitening_PP is None else scaled @ self.whitening_PP.T
+        return scaled if self.trust_P is None else scaled * np.sqrt(self.trust_P)
 
 
 @dataclass(frozen=True)
@@ -121,12 +119,11 @@ def fitted(surface: Surface, runs: Problem) -> np.ndarray:
 
 
 def jacobian(surface: Surface, runs: Problem) -> np.ndarray:
-    """Relative change of the fitted losses with each parameter that the fit has, [P, R]; a term of size 0 has no exponent."""
+    """Relative change of the fitted losses with E, A, B, alpha and beta, [P, 5]; zero for the exponent of a term of size 0."""
     by_size, by_data = np.exp(-surface.alpha * runs.log_n_P), np.exp(-surface.beta * runs.log_d_P)
-    columns_P = [np.ones(runs.num_runs)]
-    for coefficient, power, logs in ((surface.n_coefficient, by_size, runs.log_n_P), (surface.d_coefficient, by_data, runs.log_d_P)):
-        columns_P += [power, coefficient * power * logs] if coefficient > 0 else []
-    return np.asarray(np.stack(columns_P, axis=1) / fitted(surface, runs)[:, None])
+    by_alpha, by_beta = -surface.n_coefficient * by_size * runs.log_n_P, -surface.d_coefficient * by_data * runs.log_d_P
+    slopes_P5 = np.stack([np.ones(runs.num_runs), by_size, by_data, by_alpha, by_beta], axis=1)
+    return np.asarray(slopes_P5 / fitted(surface, runs)[:, None])
 
 
 def search(runs: Problem, config: SurfaceConfig, near: Surface | None = None) -> Best:

@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 
 from components.errors import InputError
-from components.scaling.approach3 import fit_approach3
+from components.scaling.approach3 import bootstrap_approach3, fit_approach3
 from components.scaling.config import ExtrapolationConfig
-from components.scaling.estimate import METHOD, SurfaceFit, estimate_surface, surface_is_told
+from components.scaling.estimate import METHOD, Interval, SurfaceFit, estimate_surface, surface_is_told
 from components.scaling.fits import Fit
 from components.scaling.frontier import budgets, fit_approach1, fit_approach2, fit_compute_law
 from components.scaling.kaplan import fit_kaplan_data, fit_kaplan_steps
 from components.scaling.ladder import LadderRun
-from components.scaling.profile import exponent_intervals, loss_interval, optimum_intervals
 from components.scaling.screening import screen
+from components.scaling.surface import Surface
 from components.scaling.table import RunTable
 from components.scaling.uncertainty import MIN_RUNGS, fit_ladder
 from components.scaling.uncertainty import Fit as LadderFit
 
 COMPUTE_METHOD = "L(C) = E + A C^-b"
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,12 @@ class Study:
                 raise InputError(
                     "the table does not tell N and D of least loss (loss falls with one of them only); give --n-params and --n-tokens"
                 )
-            bounds = optimum_intervals(surface.region, point.flops, factor)
+            bounds = surface.optimum_intervals(point.flops, factor)
             interval, sizes, tokens = bounds["loss_nats"], bounds["n_params"], bounds["n_tokens"]
         else:
-            interval = loss_interval(surface.region, n_params, n_tokens)
+            interval = surface.loss_interval(n_params, n_tokens)
         loss = float(surface.fit.predict(n_params, n_tokens))
-        own, shared = surface.scatter_at(n_params, n_tokens)
-        interval = _widened(interval, loss, shared)
-        run = _widened(interval, loss, own)
+        run = surface.run_interval(interval, n_params, n_tokens)
         said = (*self.warnings, *surface.fit.warnings, *self._distance(point.flops, n_params, n_tokens))
         ratio = point.flops / float(self.table.flops_P.max())
         return TableForecast(METHOD, point.flops, n_params, n_tokens, loss, interval, run, sizes, tokens, ratio, said)
@@ -125,12 +122,6 @@ class Study:
             if not ratios.min() <= n_tokens / n_params <= ratios.max():
                 said.append(f"{n_tokens / n_params:.3g} tokens per parameter, the runs have {ratios.min():.3g} to {ratios.max():.3g}")
         return said
-
-
-def _widened(interval: Interval, loss: float, scatter: float) -> Interval:
-    """The interval about the loss with independent scatter, which is given at the same confidence as a share of the loss."""
-    low, high = max(0.0, loss - interval[0]), max(0.0, interval[1] - loss)
-    return loss - math.hypot(low, scatter * loss), loss + math.hypot(high, scatter * loss)
 
 
 def study(table: RunTable, config: ExtrapolationConfig, confidence: float, where: str) -> Study:
@@ -201,6 +192,18 @@ def side_by_side(study_: Study, point: Point, batch_tokens: float | None) -> lis
     return [_beside(name, fit, point, factor) for name, fit in found]
 
 
+def bootstrap(study_: Study, draws: int, seed: int) -> dict[str, Interval] | str:
+    """Percentile intervals of approach 3's constants over bootstrap draws; or why there are none."""
+    if why := surface_is_told(study_.table):
+        return why
+    law = fit_approach3(study_.table, study_.config.surface).law
+    assert isinstance(law, Surface), "approach 3 fits a surface"
+    found = [drawn.parameters() for drawn in bootstrap_approach3(study_.table, law, study_.config.surface, draws, seed)]
+    tail = (1 - study_.confidence) / 2
+    ends = {name: np.quantile([drawn[name] for drawn in found], [tail, 1 - tail]) for name in law.parameters()}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
 def _beside(method: str, fit: Fit | str, point: Point, factor: float) -> Beside:
     if isinstance(fit, str):
         return Beside(method, None, math.nan, math.nan, math.nan, fit)
@@ -220,7 +223,7 @@ def exponents(study_: Study) -> Mapping[str, tuple[float, Interval]]:
     law = study_.surface.best.surface
     total = law.alpha + law.beta
     values = {"alpha": law.alpha, "beta": law.beta, "a": law.beta / total, "b": law.alpha / total}
-    intervals = exponent_intervals(study_.surface.region)
+    intervals = study_.surface.exponent_intervals()
     return {name: (value, intervals[name]) for name, value in values.items()}
 
 

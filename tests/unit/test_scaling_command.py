@@ -76,9 +76,19 @@ def test_n_and_d_are_taken_as_given(table: Callable[..., str], capsys: pytest.Ca
 
 
 def test_readable_form_shows_every_method(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert forecast.main([table(runs()), "--at-flops", "1e20", "--other-n-params-column", "N"]) == 0
+    assert forecast.main([table(runs()), "--at-flops", "1e20", "--other-n-params-column", "N", "--bootstrap", "100"]) == 0
     text = capsys.readouterr().out
-    for name in ("variable projection", "L(C)", "approach 1", "approach 2", "approach 3", "Kaplan L(N, D)", "Kaplan L(N, S)", "counted by"):
+    for name in (
+        "variable projection",
+        "L(C)",
+        "approach 1",
+        "approach 2",
+        "approach 3",
+        "Kaplan L(N, D)",
+        "Kaplan L(N, S)",
+        "counted by",
+        "100 bootstrap draws",
+    ):
         assert name in text
 
 
@@ -146,6 +156,7 @@ def test_what_no_law_can_carry_is_refused(rows: Rows, message: str, table: Calla
         (["--at-flops", "nan"], "not a positive number"),
         (["--at-flops", "1e20", "--confidence", "95"], "--confidence 95.0 is not between 0 and 1"),
         (["--at-flops", "1e20", "--n-params", "1e9", "--n-tokens", "1e9"], "one too many"),
+        (["--at-flops", "1e20", "--bootstrap", "5"], "--bootstrap 5 draws are too few"),
         (["--at-flops", "1e20", "--loss-column", "perplexity"], "no column 'perplexity'"),
     ],
 )

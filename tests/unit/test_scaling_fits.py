@@ -126,7 +126,9 @@ def test_errors_shared_by_a_size_widen_the_interval() -> None:
     losses = TRUTH.loss_nats(sizes, tokens) * np.exp(shared + rng.normal(0, 0.002, 60))
     found = estimate_surface(RunTable(6 * sizes * tokens, losses, np.arange(60), sizes, tokens), CONFIG, 0.95, "x")
     assert any("runs of one size share errors" in text for text in found.fit.warnings)
-    assert found.region.degrees_of_freedom < 20
+    low, high = found.exponent_intervals()["alpha"]
+    assert low < TRUTH.alpha < high
+    assert high - low > 2 * (found.region.alphas_K.max() - found.region.alphas_K.min())
 
 
 def test_what_a_table_cannot_tell_is_said() -> None:
