@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from components.errors import InputError
@@ -84,7 +85,7 @@ def _shown(task: TaskFile, place: Place) -> tuple[Question, ...]:
 
 def _text(task: TaskFile, key: str, place: Place, **more: str) -> str:
     template = getattr(task, key)
-    text = _evaluated(task, key, place, lambda: _environment().from_string(template).render(**place.row, **more))
+    text = _evaluated(task, key, place, lambda: _template(template).render(**place.row, **more))
     if not text.strip() and template:
         raise InputError(f"{place.where}: {key} of task {task.name} is empty; fill the row in or take it out")
     return str(text)
@@ -117,7 +118,7 @@ def evaluate(task: TaskFile, key: str, expression: str, place: Place) -> Any:
     """Value of one expression over the columns of a row."""
 
     def value() -> Any:
-        return _environment().compile_expression(expression, undefined_to_none=False)(**place.row)
+        return _expression(expression)(**place.row)
 
     found = _evaluated(task, key, place, value)
     if isinstance(found, StrictUndefined):
@@ -131,6 +132,17 @@ def _evaluated(task: TaskFile, key: str, place: Place, work: Callable[[], Any]) 
     except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{place.where}: {key} of task {task.name}: {reason}; it has {', '.join(place.row)}") from None
+
+
+@functools.cache
+def _template(text: str) -> Template:
+    """Compiled once for all rows: that takes longer than a row does."""
+    return _environment().from_string(text)
+
+
+@functools.cache
+def _expression(text: str) -> TemplateExpression:
+    return _environment().compile_expression(text, undefined_to_none=False)  # type: ignore[return-value]  # None is its own default
 
 
 @functools.cache
