@@ -142,7 +142,7 @@ def _template(text: str) -> Template:
 
 @functools.cache
 def _expression(text: str) -> TemplateExpression:
-    return _environment().compile_expression(text, undefined_to_none=False)  # type: ignore[return-value]  # None is its own default
+    return _environment().compile_expression(text, undefined_to_none=False)
 
 
 @functools.cache

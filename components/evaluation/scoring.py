@@ -68,7 +68,7 @@ def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: in
 
 def refuse_nan(scores: Tensor | np.ndarray) -> None:
     """InputError if any score is no number; ``argmax`` would take one for an answer."""
-    if bool((scores != scores).any()):
+    if torch.isnan(torch.as_tensor(scores)).any():
         raise InputError("the model gives NaN scores; its weights are damaged or its training diverged")
 
 
