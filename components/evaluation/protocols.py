@@ -13,7 +13,7 @@ from components.evaluation.metrics import best_f1, exact_match
 from components.evaluation.prompting import Prompt, Prompter
 from components.evaluation.requests import Encoded
 from components.evaluation.rows import Posed
-from components.evaluation.scoring import log_likelihoods, normalized
+from components.evaluation.scoring import Scores, log_likelihoods, normalized, total_log_likelihoods
 from components.evaluation.stop_words import STOP_WORDS
 from components.evaluation.task_file import TaskFile
 from components.evaluation.units import count_units, detokenized, rolling_requests
@@ -55,7 +55,7 @@ class Examiner:
         """One outcome for each item, in order; ``shuffle_labels`` is the control of ``prompting.Prompter``.
 
         Raises:
-            InputError: no items; too few demonstrations; an answer longer than the context; NaN scores.
+            InputError: no items; too few demonstrations; NaN scores.
         """
         if not items:
             raise InputError(f"task {task.name} has no test items; name a file or split that has some")
@@ -88,15 +88,18 @@ class Examiner:
             for context, answer in zip(posed.contexts, posed.continuations, strict=True)
         ]
         encoded = prompter.encode(pairs)
-        found = log_likelihoods(self.model, [one.request for one in encoded], self.config.batch_sequences).log_likelihoods
+        found = self._scored(encoded).log_likelihoods
         spans = list(pairwise(np.cumsum([0, *(len(posed.contexts) for posed in items)])))
         return [encoded[first:stop] for first, stop in spans], [found[first:stop] for first, stop in spans]
+
+    def _scored(self, encoded: Sequence[Encoded]) -> Scores:
+        return total_log_likelihoods(self.model, [(one.request, *one.rest) for one in encoded], self.config.batch_sequences)
 
     def _completions(self, task: TaskFile, items: Sequence[Posed], prompter: Prompter) -> list[Outcome]:
         """LAMBADA (GPT-2 section 3.3): each token of the last word is the likeliest, or the word is the best one that is no stop word."""
         prompts = [prompter.prompt(posed, 0) for posed in items]
         encoded = prompter.encode([(prompt.preamble + p.contexts[0], p.continuations[0]) for prompt, p in zip(prompts, items, strict=True)])
-        scores = log_likelihoods(self.model, [one.request for one in encoded], self.config.batch_sequences)
+        scores = self._scored(encoded)
         outcomes = []
         for posed, prompt, one, value, greedy in zip(items, prompts, encoded, scores.log_likelihoods, scores.greedy, strict=True):
             target, said = posed.accepted[0].strip(), ""
@@ -170,7 +173,7 @@ def _choice(task: TaskFile, posed: Posed, prompt: Prompt, encoded: Sequence[Enco
     assert task.normalization is not None
     scores = np.array(
         [
-            normalized(float(value), answer, len(one.request.continuation), float(alone), task.normalization)
+            normalized(float(value), answer, one.num_tokens, float(alone), task.normalization)
             for value, answer, one, alone in zip(given_A, posed.continuations, encoded, alone_A, strict=True)
         ]
     )
@@ -187,8 +190,7 @@ def _outcome(
     posed: Posed, prompt: Prompt, one: Encoded, value: float, predicted: int | str, right: int | str, log_likelihood: float
 ) -> Outcome:
     text = posed.contexts[posed.right] + posed.continuations[posed.right]
-    units = len(one.request.continuation)
-    return Outcome(posed.where, text, value, predicted, right, (), log_likelihood, units, prompt.shots_used, one.cut_tokens)
+    return Outcome(posed.where, text, value, predicted, right, (), log_likelihood, one.num_tokens, prompt.shots_used, one.cut_tokens)
 
 
 def _first_word(text: str) -> tuple[str, str]:

@@ -15,6 +15,13 @@ class Encoded:
 
     request: Request
     cut_tokens: int
+    rest: tuple[Request, ...] = ()
+    """Further windows of a continuation that is longer than the context; their log-likelihoods add up."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the whole continuation."""
+        return sum(len(one.continuation) for one in (self.request, *self.rest))
 
 
 def encode_pairs(
@@ -24,7 +31,8 @@ def encode_pairs(
 
     White space that ends a context begins its continuation instead, and the two are encoded as one text, of which the
     continuation is what comes after the tokens of the context alone: so is text cut into tokens where the model meets it.
-    What is longer than the context length loses its *beginning*, after the prefix; the continuation is never cut.
+    What is longer than the context length loses its *beginning*, after the prefix; the continuation is never cut: one that is longer
+    than the context itself is read in windows of half the context, each after as much of what stands before it as fits.
 
     Args:
         encode: many texts -> their token ids.
@@ -34,7 +42,7 @@ def encode_pairs(
         context_length: of the model [tokens].
 
     Raises:
-        InputError: a continuation has no tokens, or more than fit.
+        InputError: a continuation has no tokens.
     """
     moved = [_with_space_moved(context, continuation) for context, continuation in pairs]
     contexts = encode([context for context, _ in moved])
@@ -55,9 +63,12 @@ def _fitted(
 ) -> Encoded:
     if not continuation:
         raise InputError(f"the answer {pair[1]!r} adds no token to {pair[0][-40:]!r}; give it text")
-    if len(continuation) > context_length:
-        raise InputError(
-            f"an answer of {len(continuation)} tokens is longer than the context of {context_length}: {pair[1][:40]!r}...; shorten it"
-        )
-    excess = max(0, len(prefix) + len(context) + len(continuation) - context_length - 1)
-    return Encoded(Request((*prefix, *context[excess:]), tuple(continuation)), excess)
+    window = len(continuation) if len(continuation) <= context_length else max(1, context_length // 2)
+    excess = max(0, len(prefix) + len(context) + window - context_length - 1)
+    first = Request((*prefix, *context[excess:]), tuple(continuation[:window]))
+    text = (*context, *continuation)
+    rest = []
+    for start in range(len(context) + window, len(text), window):
+        stop = min(start + window, len(text))
+        rest.append(Request(text[max(0, stop - context_length - 1) : start], text[start:stop]))
+    return Encoded(first, excess, tuple(rest))

@@ -135,6 +135,17 @@ def _evaluated(task: DataFile, key: str, place: Place, work: Callable[[], Any]) 
 
 
 @functools.cache
+def _template(text: str) -> Template:
+    """Compiled once for all rows: that takes longer than a row does."""
+    return _environment().from_string(text)
+
+
+@functools.cache
+def _expression(text: str) -> TemplateExpression:
+    return _environment().compile_expression(text, undefined_to_none=False)
+
+
+@functools.cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     environment.filters["without_brackets"] = _without_brackets

@@ -66,9 +66,16 @@ def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: in
     return scores
 
 
+def total_log_likelihoods(model: GPT, groups: Sequence[Sequence[Request]], batch_sequences: int) -> Scores:
+    """Scores of groups of requests, one or more in each: the sum of their log-likelihoods, and whether all of them are greedy."""
+    found = log_likelihoods(model, [request for group in groups for request in group], batch_sequences)
+    starts = np.cumsum([0, *(len(group) for group in groups)])[:-1]
+    return Scores(np.add.reduceat(found.log_likelihoods, starts), np.logical_and.reduceat(found.greedy, starts))
+
+
 def refuse_nan(scores: Tensor | np.ndarray) -> None:
     """InputError if any score is no number; ``argmax`` would take one for an answer."""
-    if bool(torch.as_tensor(scores).isnan().any()):
+    if torch.isnan(torch.as_tensor(scores)).any():
         raise InputError("the model gives NaN scores; its weights are damaged or its training diverged")
 
 

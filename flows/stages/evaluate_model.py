@@ -39,7 +39,7 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
         scores = ", ".join(f"{shots} shots {row['score']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for shots, row in rows.items())
         print(f"{task:>24}: {scores}; chance {next(iter(rows.values()))['chance']:.3f}")
     write_json(Path(args.metrics), measured)
-    run.log_metrics(tracking.flatten({name: value for name, value in measured.items() if name != "weights_sha256"}))
+    run.log_metrics({name: value for name, value in tracking.flatten(measured).items() if isinstance(value, int | float)})
 
 
 if __name__ == "__main__":

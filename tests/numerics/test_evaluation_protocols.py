@@ -142,8 +142,23 @@ def test_an_item_longer_than_the_context_loses_its_beginning_and_is_counted(mode
     outcomes = Examiner(model, tokenizer, PROTOCOL).examine(made, items, [])
     assert [one.cut_tokens > 0 for one in outcomes] == [True, False]
     assert summary(made, outcomes, PROTOCOL)["items_cut"] == 1
-    with pytest.raises(InputError, match="is longer than the context of 48"):
-        Examiner(model, tokenizer, PROTOCOL).examine(made, posed(made, [{"q": "a", "c": [TEXT, "b"], "l": 0}]), [])
+
+
+@torch.inference_mode()
+def test_an_answer_longer_than_the_context_is_read_in_windows(model: GPT, tokenizer: BytePairTokenizer) -> None:
+    made = task(normalization="per_token", kind="multiple_choice", choices="c", label="l", metric="accuracy")
+    [outcome] = Examiner(model, tokenizer, PROTOCOL).examine(made, posed(made, [{"q": "a", "c": [TEXT, "b"], "l": 0}]), [])
+    context = tokenizer.encode("a is")
+    text = [*context, *tokenizer.encode(f"a is {TEXT}")[len(context) :]]
+    answer = len(text) - len(context)
+    assert outcome.units == answer > CONTEXT
+    total, window = 0.0, CONTEXT // 2
+    for start in range(len(context), len(text), window):
+        stop = min(start + window, len(text))
+        before = [tokenizer.end_of_text, *text[:start]] if start == len(context) else text[max(0, stop - CONTEXT - 1) : start]
+        logprobs = model(torch.tensor([[*before, *text[start : stop - 1]]]))[0].double().log_softmax(-1)
+        total += float(logprobs[len(before) - 1 :].gather(1, torch.tensor(text[start:stop])[:, None]).sum())
+    assert outcome.log_likelihood == pytest.approx(total, abs=1e-3)
 
 
 def test_nan_scores_are_refused(tokenizer: BytePairTokenizer, model: GPT) -> None:
