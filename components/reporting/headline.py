@@ -70,13 +70,8 @@ def _finetuning(results: Results) -> Finding:
 def shortcomings(results: Results) -> list[str]:
     """What a reader must not overlook, worst first; empty when nothing is."""
     mixture = [f"The mixture: {line}." for line in results.tokens.warnings]
-    return [
-        *_modelling_shortcomings(results),
-        *_capability_shortcomings(results),
-        *mixture,
-        *_task_shortcomings(results),
-        *_undecided_studies(results),
-    ]
+    forecasts = [*_modelling_shortcomings(results), *_capability_shortcomings(results)]
+    return [*forecasts, *mixture, *_task_shortcomings(results), *_undecided_studies(results)]
 
 
 def _modelling_shortcomings(results: Results) -> list[str]:
