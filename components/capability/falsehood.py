@@ -49,7 +49,7 @@ def describe_curve(rows: Sequence[Truthful]) -> str:
         return "falls with size (inverse scaling)"
     if rows[-1].low > rows[0].high:
         return "rises with size"
-    return "no change with size is shown"
+    return "shows no change with size"
 
 
 def truth_record(rows: Sequence[Truthful]) -> dict[str, Any]:

@@ -70,7 +70,8 @@ def _finetuning(results: Results) -> Finding:
 def shortcomings(results: Results) -> list[str]:
     """What a reader must not overlook, worst first; empty when nothing is."""
     mixture = [f"The mixture: {line}." for line in results.tokens.warnings]
-    return [*_modelling_shortcomings(results), *mixture, *_task_shortcomings(results), *_undecided_studies(results)]
+    forecasts = [*_modelling_shortcomings(results), *_capability_shortcomings(results)]
+    return [*forecasts, *mixture, *_task_shortcomings(results), *_undecided_studies(results)]
 
 
 def _modelling_shortcomings(results: Results) -> list[str]:
@@ -86,6 +87,14 @@ def _modelling_shortcomings(results: Results) -> list[str]:
     if lost:
         found.append(f"Runs of the ladder that could not be used: {', '.join(lost)}.")
     return found
+
+
+def _capability_shortcomings(results: Results) -> list[str]:
+    buckets = results.capability.score.buckets
+    missed = [f"{words(bucket.task)} ({bucket.name})" for bucket in buckets if bucket.inside is False]
+    untold = [f"{words(bucket.task)} ({bucket.name})" for bucket in buckets if bucket.forecast is None]
+    found = [f"The forecast of pass rates missed on {', '.join(missed)}."] if missed else []
+    return [*found, f"No forecast of pass rates was possible for {', '.join(untold)}."] if untold else found
 
 
 def _task_shortcomings(results: Results) -> list[str]:

@@ -106,7 +106,7 @@ def test_a_target_no_larger_than_the_small_models_is_no_forecast() -> None:
         ((0.9, 0.7, 0.5, 0.2), "falls with size (inverse scaling)"),
         ((0.5, 0.2, 0.2, 0.9), "falls with size, then rises (U-shaped)"),
         ((0.2, 0.3, 0.6, 0.9), "rises with size"),
-        ((0.50, 0.52, 0.49, 0.55), "no change with size is shown"),
+        ((0.50, 0.52, 0.49, 0.55), "shows no change with size"),
     ],
 )
 def test_what_a_curve_shows(shares: tuple[float, ...], shows: str) -> None:
