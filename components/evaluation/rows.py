@@ -152,16 +152,6 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-@functools.cache
-def _template(text: str) -> Template:
-    return _environment().from_string(text)
-
-
-@functools.cache
-def _expression(text: str) -> TemplateExpression:
-    return _environment().compile_expression(text, undefined_to_none=False)
-
-
 def _without_brackets(text: str) -> str:
     """HellaSwag's marks of WikiHow, such as [step]."""
     return re.sub(r"\[.*?\]", "", text)

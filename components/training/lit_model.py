@@ -3,6 +3,7 @@
 # Shapes: S sequences of a step, T context length, N = S * T, D d_model.
 
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import lightning.pytorch as pl
@@ -70,7 +71,7 @@ class LitGPT(pl.LightningModule):
             optimizer.step()
         _forget_gradients(parameters)
 
-    def _accumulate_gradients(self, parts: tuple[Tensor, ...], parameters: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def _accumulate_gradients(self, parts: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Mean loss of this device's part [nats per token], and the norm of what each of several micro-batches gave to the gradient.
 
         Gradients are those of that mean, however the batch is cut. Each micro-batch's own gradient is there for a moment,
@@ -109,7 +110,7 @@ def _add(sums: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
     return sums or gradients
 
 
-def _clip(parameters: list[Tensor], max_norm: float) -> float:
+def _clip(parameters: Sequence[Tensor], max_norm: float) -> float:
     """Norm of the gradient, which is scaled down to ``max_norm`` if it exceeds it and else left alone, without a pass over it."""
     norm = torch.nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in parameters])
     whole_norm = float(whole(norm))
@@ -118,7 +119,7 @@ def _clip(parameters: list[Tensor], max_norm: float) -> float:
     return whole_norm
 
 
-def _forget_gradients(parameters: list[Tensor]) -> None:
+def _forget_gradients(parameters: Sequence[Tensor]) -> None:
     for parameter in parameters:
         parameter.grad = None
 

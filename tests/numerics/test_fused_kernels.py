@@ -41,11 +41,13 @@ def loss_inputs(positions: int, scale: float = 0.3) -> tuple[Tensor, Tensor, Ten
     return torch.randn(positions, 24), torch.randn(301, 24) * scale, torch.randint(0, 301, (positions,))
 
 
+@pytest.mark.parametrize("narrow", [0, 100])  # hidden states have a width of 24
 @pytest.mark.parametrize("positions", [1, 7, 8, 9, 40])
-def test_loss_in_chunks_is_cross_entropy(positions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_in_chunks_is_cross_entropy(positions: int, narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most 8 positions a chunk and 3 a tile: one, some and parts of each; twice the loss has twice the gradients."""
     monkeypatch.setattr(fused_loss, "CHUNK_BYTES", 4 * 301 * 8)
     monkeypatch.setattr(fused_loss, "TILE_ELEMENTS", 301 * 3)
+    monkeypatch.setattr(fused_loss, "NARROW", narrow)
     assert_same(fused_loss.next_token_nats, plain_loss, *loss_inputs(positions))
     assert_same(lambda *inputs: 2 * fused_loss.next_token_nats(*inputs), lambda *inputs: 2 * plain_loss(*inputs), *loss_inputs(positions))
     whole = [gradient for loss in (fused_loss.next_token_nats, plain_loss) for gradient in _unscaled(loss, *loss_inputs(positions))]
@@ -89,11 +91,12 @@ def plain_attention(heads_BT3HK: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
 
 
+@pytest.mark.parametrize("width", [4, 16])  # narrow heads are multiplied in another way
 @pytest.mark.parametrize("length", [1, 5, 8, 12, 16, 21])
-def test_attention_in_blocks_is_causal_attention(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_in_blocks_is_causal_attention(length: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(causal_attention, "BLOCK_QUERIES", {torch.float32: 8, torch.bfloat16: 8})
     monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", 1)
-    heads = torch.randn(2, length, 3, 3, 4, generator=torch.Generator().manual_seed(0))
+    heads = torch.randn(2, length, 3, 3, width, generator=torch.Generator().manual_seed(0))
     assert_same(lambda x: causal_attention.causal_attention(x, 0.0), plain_attention, heads)
     exact = gradients(plain_attention, heads)
     for ours, truth in zip(gradients(lambda x: causal_attention.causal_attention(x, 0.0), heads.bfloat16()), exact, strict=True):

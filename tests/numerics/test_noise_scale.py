@@ -75,7 +75,7 @@ def test_micro_batches_of_a_gpt_give_its_norms_and_the_same_gradient(sequences: 
     module.manual_backward = torch.Tensor.backward  # type: ignore[method-assign, assignment]
     batch = torch.randint(16, (sequences, 9), generator=torch.Generator().manual_seed(1))
     parts = torch.split(batch, 2)
-    _, norms = module._accumulate_gradients(parts)
+    _, norms = module._accumulate_gradients(parts, list(model.parameters()))
     accumulated = [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
     model.zero_grad(set_to_none=True)
     for part in parts:
@@ -114,7 +114,7 @@ def test_agrees_with_the_covariance_of_a_gpts_gradients(tmp_path: Path) -> None:
         batch = data[torch.randint(400, (8,), generator=generator)]
         model.zero_grad(set_to_none=True)
         parts = torch.split(batch, 2)
-        _, norms = module._accumulate_gradients(parts)
+        _, norms = module._accumulate_gradients(parts, list(model.parameters()))
         module.last_row = {"grad_norm": float(torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None]))}
         module._measure_noise(parts, norms)
     assert module.last_row["noise_scale_tokens"] == pytest.approx(truth_tokens, rel=0.1)

@@ -45,8 +45,8 @@ def test_an_overflow_ends_the_run_with_its_step_its_documents_and_the_weights_be
 ) -> None:
     original = LitGPT._accumulate_gradients
 
-    def overflow(self: LitGPT, parts: Any) -> Any:
-        result = original(self, parts)
+    def overflow(self: LitGPT, parts: Any, parameters: Any) -> Any:
+        result = original(self, parts, parameters)
         if self.steps_done == 2:
             self.model.token_embedding.weight.grad[0, 0] = torch.inf  # type: ignore[index]
         return result
