@@ -12,6 +12,7 @@ more than that almost every second time. The price is in ``detectable_sd``.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ def family_confidence(confidence: float, comparisons: int) -> float:
     return 1 - (1 - confidence) / comparisons
 
 
+@cache
 def detectable_sd(seeds: int, confidence: float) -> float | None:
     """Effect whose interval excludes zero with a chance of 0.8, in standard deviations of the paired difference; None for one seed.
 
