@@ -253,5 +253,5 @@ def study(name: str, summary: dict[str, Any]) -> Figure:
 def _arm_dot(arm: str, values: dict[str, Any], css: str) -> Dot:
     mean = values["mean"]
     if values["low"] is None:
-        return Dot(mean, mean, mean, css, f"{arm}: {mean:.4f} (one seed)")
+        return Dot(mean, mean, mean, css, f"{arm}: {mean:.4f} (no interval)")
     return Dot(mean, values["low"], values["high"], css, f"{arm}: {mean:.4f} ({values['low']:.4f} to {values['high']:.4f})")

@@ -22,6 +22,7 @@ from components.studies.config import StudyConfig
 
 NO_DIFFERENCE = "no difference shown"
 POWER = 0.8
+SAME = 1e-9  # relative; cells that are equal but for rounding
 
 
 def summarize(name: str, config: StudyConfig, values: Mapping[str, Mapping[int, float | None]]) -> dict[str, Any]:
@@ -94,16 +95,21 @@ def _arm(cells: list[float | None], confidence: float) -> dict[str, Any]:
 
 
 def mean_interval(cells: Sequence[float | None], confidence: float) -> tuple[float | None, float | None, float | None]:
-    """Mean and Student's interval; no bounds for one cell, nothing at all if one is missing."""
+    """Mean and Student's interval; no bounds for one cell, nothing at all if one is missing.
+
+    No bounds either where all cells hold the same number that is not 0: accuracies are counts of a few hundred items, and three
+    seeds that differ by five items each know nothing of the spread, though the formula would make it 0.
+    """
     from scipy.stats import t
 
     finite = [cell for cell in cells if cell is not None]
     if len(finite) < len(cells):
         return None, None, None
     mean = float(np.mean(finite))
-    if len(finite) == 1:
+    spread = float(np.std(finite, ddof=1)) if len(finite) > 1 else 0.0
+    if mean != 0 and spread <= SAME * abs(mean):
         return mean, None, None
-    half = float(t.ppf((1 + confidence) / 2, len(finite) - 1) * np.std(finite, ddof=1) / math.sqrt(len(finite)))
+    half = float(t.ppf((1 + confidence) / 2, len(finite) - 1)) * spread / math.sqrt(len(finite)) if spread else 0.0
     return mean, mean - half, mean + half
 
 
@@ -116,7 +122,7 @@ def _effect(
     if effect is None:
         verdict = _divergence(arm, cells, config.baseline, baseline_cells)
     elif low is None or high is None:
-        verdict = f"{NO_DIFFERENCE} (one seed, no interval)"
+        verdict = f"{NO_DIFFERENCE} ({'one seed' if len(cells) == 1 else 'the same on every seed'}, no interval)"
     elif low <= 0 <= high:
         verdict = NO_DIFFERENCE
     else:
@@ -135,8 +141,8 @@ def _divergence(arm: str, cells: list[float | None], baseline: str, baseline_cel
 def _sentence(baseline: str, effects: Mapping[str, Mapping[str, Any]]) -> str:
     """The verdicts of all arms, those without a difference last and together."""
     shown = [effect["verdict"] for effect in effects.values() if not effect["verdict"].startswith(NO_DIFFERENCE)]
-    alike = [arm for arm, effect in effects.items() if effect["verdict"].startswith(NO_DIFFERENCE)]
-    if alike:
-        why = effects[alike[0]]["verdict"].removeprefix(NO_DIFFERENCE)
-        shown.append(f"{NO_DIFFERENCE} between {baseline} and {', '.join(alike)}{why}")
-    return "; ".join(shown)
+    alike: dict[str, list[str]] = {}
+    for arm, effect in effects.items():
+        if effect["verdict"].startswith(NO_DIFFERENCE):
+            alike.setdefault(effect["verdict"].removeprefix(NO_DIFFERENCE), []).append(arm)
+    return "; ".join([*shown, *(f"{NO_DIFFERENCE} between {baseline} and {', '.join(arms)}{why}" for why, arms in alike.items())])

@@ -143,7 +143,7 @@ def _verdict(ratio: Mapping[str, float | None], knee: float, sizes: Sequence[int
     assert value is not None
     where = f"knee over noise scale is {value:.2f}"
     if low is None or high is None:
-        return f"not decided: {where}, from one seed, no interval"
+        return f"not decided: {where}, no interval"
     where += f" ({low:.2f} to {high:.2f})"
     if not sizes[0] <= knee <= sizes[-1]:
         where += f"; the knee lies outside the sizes measured, {sizes[0]} to {sizes[-1]} tokens"

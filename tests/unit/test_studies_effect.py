@@ -75,6 +75,13 @@ def test_identical_arms_show_no_difference() -> None:
     assert result["effects"]["b"] == {"effect": 0.0, "low": 0.0, "high": 0.0, "verdict": NO_DIFFERENCE}
 
 
+def test_equal_differences_of_counts_are_no_certainty() -> None:
+    result = summary(study("ab", direction="higher"), a=[0.38, 0.3675, 0.37], b=[0.3925, 0.38, 0.3825])
+    assert result["effects"]["b"]["effect"] == pytest.approx(0.0125)
+    assert result["effects"]["b"]["low"] is None
+    assert result["verdict"] == "no difference shown between a and b (the same on every seed, no interval)"
+
+
 def test_more_arms_widen_the_intervals_of_effects_but_not_of_means() -> None:
     values: dict[str, list[float | None]] = {"a": [1.0, 2.0, 3.0], "b": [1.5, 2.51, 3.49]}
     two, four = summary(study("ab"), **values), summary(study("abcd"), **values, c=[1.0, 2.1, 2.9], d=[1.0, 2.0, 3.1])

@@ -44,7 +44,7 @@ def loss(cell: StudyCell) -> float | None:
     if (cell.arm, cell.rate) == ("post", "high"):
         return None
     deep = 1.0 if (cell.condition, cell.arm) == ("deep", "post") else 0.0
-    return 5.0 + deep - 0.1 * (cell.rate == "high") + 0.01 * math.sin(5 * cell.seed + len(cell.arm))
+    return 5.0 + deep - 0.1 * (cell.rate == "high") + 0.01 * math.sin(5 * cell.seed + len(cell.arm) * len(cell.condition))
 
 
 def write_cells(config: StudyConfig, metrics: Path, data: Path) -> None:
