@@ -52,12 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the quote; exit status 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m flows.quote", description=(__doc__ or "").partition(": ``")[0] + ".")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="cell or stage of dvc.yaml, with all it needs; none: everything")
-    parser.add_argument("--workers", type=pipeline.at_least(1), default=pipeline.cores(), metavar="N", help="cells at once (%(default)s)")
+    parser.add_argument("--workers", type=pipeline.at_least(1), default=None, metavar="N", help=pipeline.WORKERS_HELP)
     parser.add_argument("--price-per-hour", type=_price, default=None, metavar="P", help="of this machine, in any currency")
     args = parser.parse_args(argv)
     quiet.set_variables()
     try:
-        print("\n".join(lines(make_quote(args.targets, args.workers), args.workers, args.price_per_hour)))
+        workers = args.workers or pipeline.default_workers()
+        print("\n".join(lines(make_quote(args.targets, workers), workers, args.price_per_hour)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_BAD_INPUT
