@@ -16,6 +16,7 @@ from flows.tracking import redact
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+WORKERS_HELP = "cells at once (default: as many as the cores give compute.threads to)"
 GO_ON = "finished cells are kept: start it and run the same command again"
 
 
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from flows import graph
 
         graph.load(Path.cwd()).cells(args.targets)
+        args.workers = args.workers or default_workers()
         if args.budget_hours is not None:
             from flows import quote
 
@@ -71,7 +73,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="TARGET",
         help="cell, stage or dvc.yaml file, with all it needs; none: dvc.yaml",
     )
-    parser.add_argument("--workers", type=at_least(1), default=cores(), metavar="N", help="cells at once (default: %(default)s)")
+    parser.add_argument("--workers", type=at_least(1), default=None, metavar="N", help=WORKERS_HELP)
     parser.add_argument("--retries", type=at_least(0), default=0, metavar="N", help="tries again of a failed cell (default: 0)")
     parser.add_argument(
         "--budget-hours",
@@ -93,6 +95,17 @@ def at_least(least: int):  # type: ignore[no-untyped-def]
         return value
 
     return number
+
+
+def default_workers() -> int:
+    """As many cells as the cores have threads for; a cell has ``compute.threads`` of params.yaml."""
+    from flows import params
+
+    try:
+        threads = int(params.lookup(params.read_yaml(), "compute.threads"))
+    except (InputError, TypeError, ValueError):
+        threads = 1  # whoever reads it will say what is wrong with it
+    return max(1, cores() // max(1, threads))
 
 
 def cores() -> int:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,14 +20,16 @@ import httpx
 from prefect import flow, get_client, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 from pydantic import Field
 
-from flows import graph, provenance, recording, tracking, untracked
+from flows import gpus, graph, provenance, recording, tracking, untracked
 from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
@@ -43,6 +46,19 @@ ADVICE = (
 BUSY = "is busy, it is being blocked by"  # DVC does not wait for a cell that another process runs
 BUSY_SECONDS = 3.0
 KEPT_LINES = 200  # of the output of a cell
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cells run."""
+
+    root: Path
+    """Top folder of the repository."""
+    graph: graph.Graph
+    children: Children
+    """Where their processes are registered, to be ended with the flow."""
+    variables: Mapping[str, str]
+    """Of their processes."""
 
 
 class CellFailed(Exception):
@@ -78,7 +94,8 @@ def pipeline(
     try:
         finished = [cell.name for cell in cells if cell.name not in changed]
         with _reconciling(root, children, finished, bool(changed)), _recording(root, children, bool(changed)) as variables:
-            states = _Schedule(root, loaded, children, changed, workers, retries, variables).run(cells)
+            _offer_gpu_slots([cell for cell in cells if cell.name in changed])
+            states = _Schedule(Place(root, loaded, children, variables), changed, workers, retries).run(cells)
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
@@ -137,21 +154,20 @@ def _recording(root: Path, children: Children, changed: bool) -> Iterator[Mappin
         yield {**of_flow, **variables}
 
 
+def _offer_gpu_slots(cells: Sequence[graph.Cell]) -> None:
+    """The concurrency limit of the cells that compute on a GPU of this machine: one for each GPU, unless somebody has set another."""
+    name, slots = f"tag:{gpus.tag()}", len(gpus.visible())
+    if not slots or not any(map(gpus.needed, cells)):
+        return
+    with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=slots))
+
+
 class _Schedule:
     """Keeps every worker busy with the cells that are ready, first those with the longest chain behind them."""
 
-    def __init__(
-        self,
-        root: Path,
-        loaded: graph.Graph,
-        children: Children,
-        changed: set[str],
-        workers: int,
-        retries: int,
-        variables: Mapping[str, str],
-    ) -> None:
-        self._root, self._graph, self._children, self._changed = root, loaded, children, changed
-        self._workers, self._retries, self._variables = workers, retries, variables
+    def __init__(self, place: "Place", changed: set[str], workers: int, retries: int) -> None:
+        self._place, self._changed, self._workers, self._retries = place, changed, workers, retries
         self._futures: dict[str, PrefectFuture[Any]] = {}
         self._states: dict[str, State[Any]] = {}
         self._done: queue.SimpleQueue[graph.Cell] = queue.SimpleQueue()
@@ -173,38 +189,34 @@ class _Schedule:
     def _submit(self, cell: graph.Cell) -> None:
         upstream = [self._states[name] for name in cell.upstream]
         may_skip = cell.name not in self._changed and all(state.name == "Cached" for state in upstream)
-        named = run_cell.with_options(name=cell.name, task_run_name=cell.name, retries=self._retries)
-        future = named.submit(
-            *(cell.name, may_skip, self._root, self._graph, self._children, self._variables),
-            wait_for=[self._futures[name] for name in cell.upstream],
-            return_state=False,
-        )
+        count = 0 if may_skip else gpus.needed(cell)
+        tags = [gpus.tag()] if count else []
+        named = run_cell.with_options(name=cell.name, task_run_name=cell.name, retries=self._retries, tags=tags)
+        wait_for = [self._futures[name] for name in cell.upstream]
+        future = named.submit(cell.name, may_skip, count, self._place, wait_for=wait_for, return_state=False)
         self._futures[cell.name] = future
         future.add_done_callback(lambda _: self._done.put(cell))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=RETRY_DELAY_SECONDS)
-def run_cell(
-    name: str, may_skip: bool, root: Path, loaded: graph.Graph, children: Children, variables: Mapping[str, str]
-) -> State[Any] | None:
+def run_cell(name: str, may_skip: bool, count: int, place: Place) -> State[Any] | None:
     """Bring one cell up to date through DVC; its lines go to the log of the task.
 
     Args:
         name: address in dvc.yaml.
         may_skip: the cell was up to date before the flow began and nothing upstream has run since.
-        root: top folder of the repository.
-        loaded: its graph.
-        children: where the process is registered, to be ended with the flow.
-        variables: of its process.
+        count: GPUs that it needs.
+        place: where it runs.
 
     Raises:
         CellFailed: DVC or the stage ended with a status other than 0.
     """
     log = get_run_logger()
     while True:
-        if may_skip or not loaded.changed([name]):
+        if may_skip or not place.graph.changed([name]):
             return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
-        status, lines = _repro(name, root, children, variables, log.info)
+        with gpus.taken(count) as shown:
+            status, lines = _repro(name, place, shown, log.info)
         if status == 0:
             return None
         if not any(BUSY in line for line in lines):
@@ -213,9 +225,7 @@ def run_cell(
         time.sleep(BUSY_SECONDS)
 
 
-def _repro(
-    name: str, root: Path, children: Children, variables: Mapping[str, str], say: Callable[[str, str], None]
-) -> tuple[int, Sequence[str]]:
+def _repro(name: str, place: Place, variables: Mapping[str, str], say: Callable[[str, str], None]) -> tuple[int, Sequence[str]]:
     """Exit status of DVC and its last lines."""
     lines: deque[str] = deque(maxlen=KEPT_LINES)
 
@@ -224,7 +234,8 @@ def _repro(
         if line and not line.startswith(ADVICE):
             say("%s", line)
 
-    return children.run([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name], root, variables, on_line), lines
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    return place.children.run(command, place.root, {**place.variables, **variables}, on_line), lines
 
 
 def _telling(lines: Sequence[str]) -> str:

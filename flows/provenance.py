@@ -167,13 +167,13 @@ def device() -> str:
     """The machine in a line, so that times of equal devices can be compared: processor, number of cores, accelerators."""
     model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cards = [
-        line.partition(":")[2].strip()
-        for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-        for line in _lines(file)
-        if line.startswith("Model:")
-    ]
-    return ", ".join([f"{cores} x {model}", *cards])
+    return ", ".join([f"{cores} x {model}", *cards()])
+
+
+def cards() -> list[str]:
+    """Models of the accelerators of this machine, in the order of their bus addresses."""
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return [line.partition(":")[2].strip() for file in files for line in _lines(file) if line.startswith("Model:")]
 
 
 def process(pid: int) -> str:

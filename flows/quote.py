@@ -57,12 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="TARGET",
         help="cell, stage or dvc.yaml file, with all it needs; none: dvc.yaml",
     )
-    parser.add_argument("--workers", type=pipeline.at_least(1), default=pipeline.cores(), metavar="N", help="cells at once (%(default)s)")
+    parser.add_argument("--workers", type=pipeline.at_least(1), default=None, metavar="N", help=pipeline.WORKERS_HELP)
     parser.add_argument("--price-per-hour", type=_price, default=None, metavar="P", help="of this machine, in any currency")
     args = parser.parse_args(argv)
     quiet.set_variables()
     try:
-        print("\n".join(lines(make_quote(args.targets, args.workers), args.workers, args.price_per_hour)))
+        workers = args.workers or pipeline.default_workers()
+        print("\n".join(lines(make_quote(args.targets, workers), workers, args.price_per_hour)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_BAD_INPUT

@@ -1,5 +1,6 @@
 """flows.pipeline as its users run it: a process of its own, a small DVC repository, a Prefect server that only the tests use."""
 
+import copy
 import json
 import os
 import shutil
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from components.errors import InputError
-from flows import graph, servers
+from flows import gpus, graph, params, servers
 from flows.children import Children
 
 pytestmark = pytest.mark.pipeline
@@ -52,6 +54,17 @@ stages:
   cell:
     matrix: {seed: [0, 1]}
     cmd: "echo cell-${item.seed} >> order; sleep 4; echo 1 > cell-${item.seed}"
+    outs: ["cell-${item.seed}"]
+"""
+
+# A list of commands: the first says which stage it is, the second tells which GPU it was shown.
+ON_GPUS = """
+stages:
+  cell:
+    matrix: {seed: [0, 1, 2]}
+    cmd:
+    - python -m flows.stages.evaluate_model --help > help-${item.seed}
+    - "echo start $CUDA_VISIBLE_DEVICES >> log; sleep 2; echo end $CUDA_VISIBLE_DEVICES >> log; echo 1 > cell-${item.seed}"
     outs: ["cell-${item.seed}"]
 """
 
@@ -316,6 +329,49 @@ def test_a_prefect_server_that_dies_in_mid_run_stops_no_cell(repository: Callabl
         assert set(own.states().values()) == {"Cached"}
         left = own.post("flow_runs/filter", {"flow_runs": {"id": {"any_": [before["id"]]}}})[0]["state"]
         assert (left["type"], left["message"].partition(":")[0]) == ("CRASHED", "its process is gone")
+
+
+def test_cells_that_need_a_gpu_have_one_each(server: Server, repository: Callable[[str], Path]) -> None:
+    """Three cells, two GPUs that are not there: nothing but their names is used."""
+    folder = repository(ON_GPUS)
+    values = params.read_yaml(ROOT / "params.yaml")
+    values["compute"]["accelerator"] = "gpu"
+    (folder / "params.yaml").write_text(yaml.safe_dump({name: values[name] for name in ("evaluation", "compute")}), encoding="utf-8")
+    server_of_two = copy.copy(server)
+    server_of_two.variables = {**server.variables, "CUDA_VISIBLE_DEVICES": "3,5"}
+    status, errors = run(server_of_two, folder, "--workers", "3")
+    assert status == 0, errors
+    used: set[str] = set()
+    for line in (folder / "log").read_text().splitlines():
+        what, name = line.split()
+        assert (name in used) == (what == "end"), (folder / "log").read_text()
+        used ^= {name}
+    assert {line.split()[1] for line in (folder / "log").read_text().splitlines()} == {"3", "5"}
+    assert {tag for task in server.tasks().values() for tag in task["tags"]} == {gpus.tag()}
+    limits = server.post("v2/concurrency_limits/filter", {})
+    assert [(limit["name"], limit["limit"], limit["active_slots"]) for limit in limits] == [(f"tag:{gpus.tag()}", 2, 0)]
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_process_pool_runs_what_was_deployed(server: Server, repository: Callable[[str], Path]) -> None:
+    folder = repository(DIAMOND)
+    shutil.copy(ROOT / "prefect.yaml", folder)
+
+    def prefect(*arguments: str) -> None:
+        command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+        done = subprocess.run(command, cwd=folder, env=server.variables, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    prefect("work-pool", "create", "--type", "process", "local")
+    prefect("deploy", "--all")
+    deployed = server.post("deployments/filter", {"deployments": {"name": {"any_": ["pool"]}}})
+    assert {found["entrypoint"].rpartition(".")[2] for found in deployed} == {"pipeline", "quote", "reproduce"}
+    [pipeline] = [found for found in deployed if found["entrypoint"].endswith(".pipeline")]
+    server.post(f"deployments/{pipeline['id']}/create_flow_run", {"parameters": {"targets": ["rung@s"], "workers": 1}})
+    prefect("worker", "start", "--pool", "local", "--run-once")
+    wait_for(lambda: server.last_run()["state"]["type"] == "COMPLETED")
+    assert server.states() == {"corpus": "Completed", "rung@s": "Completed"}
+    assert (folder / "rung-s").read_text() == "text\n"
 
 
 def test_what_is_not_there_is_one_line(server: Server, repository: Callable[[str], Path]) -> None:
