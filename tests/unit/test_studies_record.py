@@ -76,7 +76,7 @@ def test_each_condition_has_its_verdict_and_the_effect_its_change(folders: tuple
     assert record["conditions"]["deep"]["sweep"]["post"]["high"] is None
     assert record["verdict"]["deep"].startswith("pre better than post by 1.1 (95 % interval")
     change = record["change_of_effects"]["post"]
-    assert (change["effect"], change["verdict"]) == (pytest.approx(1.0), "worse under deep than under shallow")
+    assert (change["effect"], change["verdict"]) == (pytest.approx(1.0, abs=0.02), "worse under deep than under shallow")
     assert record["knee"] is None
 
 
