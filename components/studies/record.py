@@ -20,8 +20,8 @@ def build_record(name: str, config: StudyConfig, metrics: Path, data: Path, memo
 
     Returns:
         ``conditions``: condition -> what ``effect.summarize`` returns, with ``rates``, ``sweep`` and ``layer_grad_norms``;
-        ``at_the_edge``: condition -> arms whose chosen rate is the lowest or highest that was tried, so that a better one may lie
-        beyond; ``change_of_effects`` between the first condition and the last; ``knee`` or None; ``verdict``: a sentence for each condition.
+        ``at_the_edge``: condition -> arms whose chosen rate is the lowest or highest tried, so that a better one may lie beyond;
+        ``change_of_effects`` between the first condition and the last; ``knee`` or None; ``verdict``: condition -> a sentence.
 
     Raises:
         InputError: a cell is missing, lacks the metric, or does not tell what the knee needs.
