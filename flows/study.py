@@ -71,7 +71,8 @@ def write_result(name: str, config: StudyConfig, memory_steps: float) -> dict[st
 def lines(record: dict[str, Any]) -> Iterator[str]:
     """The verdicts, a line each."""
     for condition, verdict in record["verdict"].items():
-        yield f"  {condition}: {verdict}"
+        edge = record["at_the_edge"][condition]
+        yield f"  {condition}: {verdict}" + (f" (best rate at the edge of the sweep: {', '.join(edge)})" if edge else "")
     for arm, change in record["change_of_effects"].items():
         yield f"  effect of {arm}, from first condition to last: {change['verdict']}"
     if record["knee"]:

@@ -19,8 +19,9 @@ class LearningRate(Frozen):
     rule: str
     """In words, for the reader: what sets the rate of an arm."""
     sweep: dict[str, dict[str, Any]] = Field(min_length=1)
-    """Rates that every arm is run at, each a mapping of overrides applied after the arm's own, ``{training.learning_rate *: 0.5}``.
-    Where there are several, the study's first seed chooses among them for each arm, and the others judge (components/studies/sweep.py)."""
+    """Rates that every arm is run at, from low to high, each a mapping of overrides, ``{training.learning_rate *: 0.5}``, applied after
+    the arm's own. Where there are several, the study's first seed chooses one for each arm, and the others judge
+    (components/studies/sweep.py)."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ def build_record(name: str, config: StudyConfig, metrics: Path, data: Path, memo
 
     Returns:
         ``conditions``: condition -> what ``effect.summarize`` returns, with ``rates``, ``sweep`` and ``layer_grad_norms``;
-        ``change_of_effects`` between the first condition and the last; ``knee`` or None; ``verdict``: a sentence for each condition.
+        ``at_the_edge``: condition -> arms whose chosen rate is the lowest or highest tried, so that a better one may lie beyond;
+        ``change_of_effects`` between the first condition and the last; ``knee`` or None; ``verdict``: condition -> a sentence.
 
     Raises:
         InputError: a cell is missing, lacks the metric, or does not tell what the knee needs.
@@ -34,10 +35,16 @@ def build_record(name: str, config: StudyConfig, metrics: Path, data: Path, memo
         "rates": list(config.learning_rate.sweep),
         "swept": config.swept,
         "conditions": {c: study.summary | {"layer_grad_norms": layer_grad_norms(metrics, study)} for c, study in studies.items()},
+        "at_the_edge": {condition: _at_the_edge(config, study) for condition, study in studies.items()},
         "change_of_effects": change_of_effects(studies),
         "knee": _knee(next(iter(studies.values())), data, memory_steps) if by_batch else None,
         "verdict": {condition: study.summary["verdict"] for condition, study in studies.items()},
     }
+
+
+def _at_the_edge(config: StudyConfig, study: Study) -> list[str]:
+    rates = list(config.learning_rate.sweep)
+    return [arm for arm, rate in study.summary["rates"].items() if config.swept and rate in (rates[0], rates[-1])]
 
 
 def _knee(study: Study, data: Path, memory_steps: float) -> dict[str, Any]:

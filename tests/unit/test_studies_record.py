@@ -76,8 +76,9 @@ def test_each_condition_has_its_verdict_and_the_effect_its_change(folders: tuple
     assert record["conditions"]["deep"]["sweep"]["post"]["high"] is None
     assert record["verdict"]["deep"].startswith("pre better than post by 1.1 (95 % interval")
     change = record["change_of_effects"]["post"]
-    assert (change["effect"], change["verdict"]) == (pytest.approx(1.0), "worse under deep than under shallow")
+    assert (change["effect"], change["verdict"]) == (pytest.approx(1.0, abs=0.02), "worse under deep than under shallow")
     assert record["knee"] is None
+    assert record["at_the_edge"] == {"shallow": ["pre", "post"], "deep": ["pre", "post"]}  # of two rates either is one
 
 
 def test_gradient_norms_are_geometric_means_over_the_seeds_that_judge(folders: tuple[Path, Path]) -> None:
@@ -103,6 +104,7 @@ def test_the_page_is_made_of_the_record_and_escapes_it(folders: tuple[Path, Path
     assert read_json(study.METRICS / "layers.json") == record
     page = (study.DATA / "layers.html").read_text(encoding="utf-8")
     assert "Does &lt;b&gt;post&lt;/b&gt; help?" in page and "<b>post" not in page
+    assert ("At the edge of the rates tried: pre, post." in page) == (config is LAYERS)
     assert all(verdict.replace(">", "&gt;") in page for verdict in record["verdict"].values())
     assert (config is BATCH) == ("The knee and the noise scale" in page)
     assert (config is LAYERS) == ("Does the effect change?" in page)
