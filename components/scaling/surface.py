@@ -20,6 +20,7 @@ GRID_EXPONENTS = 25  # of either exponent in the first search; neighbours differ
 SIMPLEX = {"xatol": 1e-7, "fatol": 1e-9, "maxiter": 1000}
 RIDGE = 1e-13  # relative; keeps columns that are all but equal (alpha near 0) from a singular matrix
 TINY = 1e-18  # relative squares of runs that lie on a surface exactly: below it the simplex would chase rounding
+EXACT = 1e-12  # squares of a fit that rounding alone can still improve
 REWEIGHTINGS = 2  # residuals are relative to the fit, which is not known before
 COLUMN_SETS = ((0, 1, 2), (1, 2), (0, 1), (0, 2), (0,), (1,), (2,))
 PARAMETERS = 5
@@ -146,7 +147,7 @@ def search(runs: Problem, config: SurfaceConfig, near: Surface | None = None) ->
     coefficients, squares = solve(runs, np.array([alpha]), np.array([beta]))
     floor, by_size, by_data = (float(value) for value in coefficients[0])
     surface = Surface(floor, by_size, by_data, alpha, beta, runs.reference_n, runs.reference_d)
-    return Best(surface, runs, float(squares[0]), bool(result.success))
+    return Best(surface, runs, float(squares[0]), bool(result.success) or float(squares[0]) < EXACT)
 
 
 def columns(runs: Problem, alphas_K: np.ndarray, betas_K: np.ndarray) -> np.ndarray:

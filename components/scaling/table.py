@@ -40,6 +40,7 @@ UNITS = {
     **{"petaflop": 1e15, "petaflops": 1e15, "exaflop": 1e18, "exaflops": 1e18, "zettaflop": 1e21, "zettaflops": 1e21, "pfdays": 8.64e19},
 }
 """Word in the name of a column of N, D or C -> how many it stands for."""
+PERPLEXITY = {"ppl", "perplexity"}
 SUFFIXED = re.compile(r"(.*[\d.])\s*([kmbgt])", re.IGNORECASE)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -99,6 +100,9 @@ def read_table(path: Path, named: Mapping[str, str | None]) -> RunTable:
         if word:
             values[quantity] = [factor * value for value in values[quantity]]
             warnings = (*warnings, f"{quantity} is read in units of {factor:.3g}, for its column is named {columns[quantity]!r}")
+    if PERPLEXITY & set(_words(columns["loss_nats"])):
+        values["loss_nats"] = [math.log(value) if value > 0 else value for value in values["loss_nats"]]
+        warnings = (*warnings, f"column {columns['loss_nats']!r} is read as perplexity, its logarithm as the loss")
     kept, left_out = _usable([line for line, _ in rows], values, columns)
     if not kept:
         why = f" (line {left_out[0].line}: {left_out[0].reason})" if left_out else ""

@@ -84,6 +84,13 @@ def test_the_third_quantity_follows_from_two_and_is_said(tmp_path: Path, header:
     assert any(warning in text for text in table.warnings)
 
 
+def test_perplexity_is_read_as_its_logarithm(tmp_path: Path) -> None:
+    table = read(tmp_path, "N,D,lambada_ppl\n1e6,2e7,20.0\n2e6,4e7,0\n", loss_nats="lambada_ppl")
+    assert table.losses_P == pytest.approx([np.log(20.0)])
+    assert table.left_out[0].reason == "lambada_ppl is 0, not positive"
+    assert any("perplexity" in text for text in table.warnings)
+
+
 def test_options_name_columns_and_a_guess_between_two_is_said(tmp_path: Path) -> None:
     content = "params_total,params_non_embedding,D,loss\n2e6,1e6,2e7,4\n"
     guessed, named = read(tmp_path, content), read(tmp_path, content, n_params="params_non_embedding")
