@@ -6,7 +6,7 @@ The graph is a small one of its own with as many cells as ours, in a fresh git a
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,22 +17,30 @@ from flows.children import Children
 ROOT = Path(__file__).parents[1]
 PY = sys.executable
 CELLS = 50
+STUDY_CELLS = 200  # of the study that must not cost more than the next two
+CELL_LIMIT_SECONDS = 1.0
+NO_OP_LIMIT_SECONDS = 10.0
 HELP_LIMIT_SECONDS = 1.0
 STAGE_SECONDS = 4.0
 
-DVC_YAML = f"""
+
+def dvc_yaml(cells: int) -> str:
+    """A graph of so many cells that do next to nothing."""
+    seeds = range(cells - 2)
+    return f"""
 stages:
   corpus: {{cmd: "echo corpus > corpus", outs: [corpus]}}
   cell:
-    matrix: {{seed: [{", ".join(map(str, range(CELLS - 2)))}]}}
+    matrix: {{seed: [{", ".join(map(str, seeds))}]}}
     cmd: "cat corpus > cell-${{item.seed}}"
     deps: [corpus]
     outs: ["cell-${{item.seed}}"]
   report:
     cmd: "cat cell-* > report"
-    deps: [{", ".join(f"cell-{seed}" for seed in range(CELLS - 2))}]
+    deps: [{", ".join(f"cell-{seed}" for seed in seeds)}]
     outs: [report]
 """
+
 
 # The wiring that comes to mind first: a Prefect task for each stage, each a `dvc repro` of its own.
 PLAIN_FLOW = """
@@ -124,7 +132,25 @@ def main() -> int:
                 "MlflowClient in the stage", lambda: python("-c", PLAIN_TRACKED_STAGE), 1.2, repeats,
             ),
         ]  # fmt: skip
+        if repeats > 3:
+            rows += _study(repository, python)
     return harness.finish("shell", rows)
+
+
+def _study(repository: Path, python: Callable[..., float]) -> list[harness.Row]:
+    """A study that grows to 200 cells, and the same when all is done: two minutes."""
+    (repository / "dvc.yaml").write_text(dvc_yaml(STUDY_CELLS), encoding="utf-8")
+    launch, new = ("-m", "flows.pipeline", "--workers", "2"), STUDY_CELLS - CELLS
+    return [
+        harness.compare(
+            f"each of {new} new cells of {STUDY_CELLS}", lambda: python(*launch) / new,
+            "the limit of 1 s", lambda: CELL_LIMIT_SECONDS, 1.0, 1,
+        ),
+        harness.compare(
+            f"cached flow, {STUDY_CELLS} cells", lambda: python(*launch),
+            "the limit of 10 s", lambda: NO_OP_LIMIT_SECONDS, 1.0, 3,
+        ),
+    ]  # fmt: skip
 
 
 @contextmanager
@@ -139,7 +165,7 @@ def _repository(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
     }
     subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
-    (repository / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
+    (repository / "dvc.yaml").write_text(dvc_yaml(CELLS), encoding="utf-8")
     home.mkdir()
     children = Children()
     try:

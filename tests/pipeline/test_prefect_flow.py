@@ -357,10 +357,12 @@ def test_a_worker_of_a_process_pool_runs_what_was_deployed(server: Server, repos
     folder = repository(DIAMOND)
     shutil.copy(ROOT / "prefect.yaml", folder)
 
-    def prefect(*arguments: str) -> None:
+    def prefect(*arguments: str) -> str:
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-        done = subprocess.run(command, cwd=folder, env=server.variables, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        environment = {**server.variables, "PWD": str(folder)}  # as a shell has it: prefect.yaml reads it
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     prefect("work-pool", "create", "--type", "process", "local")
     prefect("deploy", "--all")
@@ -368,8 +370,8 @@ def test_a_worker_of_a_process_pool_runs_what_was_deployed(server: Server, repos
     assert {found["entrypoint"].rpartition(".")[2] for found in deployed} == {"pipeline", "quote", "reproduce"}
     [pipeline] = [found for found in deployed if found["entrypoint"].endswith(".pipeline")]
     server.post(f"deployments/{pipeline['id']}/create_flow_run", {"parameters": {"targets": ["rung@s"], "workers": 1}})
-    prefect("worker", "start", "--pool", "local", "--run-once")
-    wait_for(lambda: server.last_run()["state"]["type"] == "COMPLETED")
+    said = prefect("worker", "start", "--pool", "local", "--run-once")
+    assert server.last_run()["state"]["type"] == "COMPLETED", said
     assert server.states() == {"corpus": "Completed", "rung@s": "Completed"}
     assert (folder / "rung-s").read_text() == "text\n"
 
