@@ -69,5 +69,5 @@ def test_without_python_311_there_is_one_line(folder: Path) -> None:
 
 def test_make_alone_lists_the_targets(folder: Path) -> None:
     targets = [line.split()[1] for line in make(folder).stdout.splitlines()]
-    assert targets == ["help", "repro", "test", "quick", "ui", "bench", "lock"]
+    assert targets == ["help", "repro", "studies", "test", "quick", "ui", "bench", "lock"]
     assert not (folder / ".venv").exists()
