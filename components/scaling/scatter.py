@@ -6,8 +6,8 @@ by a little everywhere, or the recipe of a size was. Such errors do not average 
 Either is looked for with a likelihood-ratio test of the linearised fit. What is found widens intervals by the ratio of the
 least-squares fit's true standard error to the one that it claims (the sandwich of Huber 1967); the fit itself stays least squares.
 
-Kennedy and O'Hagan 2001 model the discrepancy of a law in this way, but weigh the runs by it. So weighted, the law forecast the largest
-published runs worse: those of Chinchilla by 2.4 % instead of 1.2 (median), for the weights trust the shared part as far as the noise.
+Kennedy and O'Hagan 2001 model the discrepancy of a law in this way, but weigh the runs by it. So weighted, the law forecast Chinchilla's
+largest runs worse: by 2.4 % instead of 1.2 (median; benchmarks/forecast.py at commit e136261).
 """
 
 # Shapes: P runs, R parameters that the fit has, F = P - R contrasts free of the law, G ratios tried.
