@@ -80,6 +80,7 @@ class Tracked(Repository):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        (path / "studies" / "dvc.yaml").unlink()
         (path / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
         (path / "params.yaml").write_text(PARAMS, encoding="utf-8")
         (path / "flows" / "stages" / "make_numbers.py").write_text(MAKE, encoding="utf-8")
