@@ -42,8 +42,11 @@ def origin(source: str, distribution: str, suffixes: tuple[str, ...]) -> dict[st
 
 
 def _installed(source: str, distribution: str) -> metadata.Distribution:
-    try:
-        return metadata.distribution(distribution)
-    except (metadata.PackageNotFoundError, ValueError):
+    """By the standard library's own finder: a package that imports ``importlib_metadata`` puts another one in its place, for the whole
+    process, which passes over recorded files that are gone."""
+    context = metadata.DistributionFinder.Context(name=distribution)
+    found = next(iter(metadata.MetadataPathFinder.find_distributions(context)), None) if distribution else None
+    if found is None:
         remedy = "add it to pyproject.toml and run make lock, or remove its name"
-        raise InputError(f"sources.{source}: distribution {distribution!r} is not installed; {remedy}") from None
+        raise InputError(f"sources.{source}: distribution {distribution!r} is not installed; {remedy}")
+    return found

@@ -99,7 +99,7 @@ def test_an_experiment_with_another_parameter_stands_beside_the_branch(restored:
     assert "hot" in table
     assert "0.01" in table
     restored.run("git", "checkout", "-q", "--", ".")
-    restored.dvc("checkout", "-q")
+    restored.dvc("checkout", "-q", "dvc.yaml")
     assert summary(restored) == before
 
 

@@ -1,5 +1,6 @@
 """Sources: what is read of installed distributions and of the user's files, and every way in which that can go wrong."""
 
+import importlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -115,6 +116,7 @@ def test_distribution_without_wanted_files_is_an_error(tmp_path: Path, monkeypat
 
 
 def test_recorded_file_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("importlib_metadata")  # as packages do; it changes what ``importlib.metadata`` finds
     install(tmp_path, monkeypatch, "fakelib", {}, recorded=("fakelib/gone.py",))
     with pytest.raises(InputError, match=r"fakelib lacks gone\.py, which its record names; install it again"):
         read_source("crawl", FILES)
