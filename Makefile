@@ -22,7 +22,7 @@ repro: $(INSTALLED)  ## run the whole graph, or what has changed of it, a cell p
 	@{ test ! -e scratch/untracked && $(PY) -m dvc --wait-for-lock status --quiet dvc.yaml; } || $(PY) -m flows.pipeline $(ARGS)
 	@echo "report: file://$(CURDIR)/report/index.html"
 
-studies: $(INSTALLED)  ## the full studies, 20 minutes of CPU each and not part of repro; their pages are data/full_studies/*.html
+studies: $(INSTALLED)  ## the full studies, an hour of CPU and not part of repro; their pages are data/full_studies/*.html
 	@$(PY) -m flows.study all $(ARGS)
 
 test: $(INSTALLED)  ## lint, types, import rules and every test
