@@ -40,9 +40,8 @@ class Sections(params.Sections):
 
 
 def _config() -> CurationConfig:
-    """CONFIG, and nothing that drops or keeps a document for another reason."""
-    plain = {"min_document_chars": 1, "reserved_share": 0.0, "held_out_share": 0.0, "deduplication": CONFIG}
-    return params.load(Sections, []).curation.model_copy(update=plain)
+    """Those rules, with CONFIG."""
+    return params.load(Sections, []).curation.model_copy(update={"deduplication": CONFIG})
 
 
 def _xxhash64(text: str) -> int:
