@@ -33,11 +33,13 @@ def browse(page: str, folder: Path, *options: str) -> tuple[str, str, str]:
 
 
 def test_page_opens_without_errors_or_requests(results: Results, tmp_path: Path) -> None:
-    document, console, requests = browse(build_page(results), tmp_path)
+    page = build_page(results)
+    document, console, requests = browse(page, tmp_path)
     assert console == ""
     assert "example.invalid" not in requests  # the address that a hostile document names
     assert "<script" not in document
-    assert document.count('<svg xmlns="http://www.w3.org/2000/svg" class="figure"') == 14
+    figure = '<svg xmlns="http://www.w3.org/2000/svg" class="figure"'
+    assert document.count(figure) == page.count(figure) > 0  # none cut off by what stands before it
     score = results.forecast_score
     for number in (results.evaluation.bits_per_byte.target, score.loss_nats, score.actual_loss_nats):
         assert f"{number:.3f}" in document
