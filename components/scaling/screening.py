@@ -7,10 +7,10 @@ import numpy as np
 from components.errors import InputError
 from components.scaling.config import SurfaceConfig
 from components.scaling.table import FLOPS_PER_PARAM_TOKEN, LeftOut, RunTable
+from components.scaling.units import settled
 
 UNIT_FACTOR = 5.0  # no convention of counting moves C / N D so far from the other runs': thousands, millions or sequences do
 CONVENTION_FACTOR = 1.05  # C / N D nearer to 6 than this is 6
-USUAL_TOKENS_PER_PARAM = (0.1, 1e5)
 RISING_CORRELATION = 0.5  # of ranks of loss and compute
 MIN_RUNS_TO_RISE = 5
 GAP_FACTOR = 100.0  # no grid of runs leaves so wide a gap in tokens per parameter; millions beside units, or sequences, do
@@ -21,10 +21,10 @@ def screen(table: RunTable, config: SurfaceConfig, where: str) -> tuple[RunTable
     """The runs that can be believed, and operations per parameter and token in the table's own counting.
 
     Raises:
-        InputError: the loss rises with compute; units of N or D are mixed.
+        InputError: the loss rises with compute; units of N or D are mixed, or not those of the names.
     """
-    table, flops_per_param_token = _same_units(table)
-    table = _one_kind(table, config, where)
+    table = settled(_one_kind(_same_units(table), config, where), where)
+    table, flops_per_param_token = _convention(table)
     table = _without_diverged(table, config)
     if table.num_runs >= MIN_RUNS_TO_RISE and rank_correlation(table.flops_P, table.losses_P) > RISING_CORRELATION:
         raise InputError(
@@ -45,9 +45,10 @@ def _ranks(values_P: np.ndarray) -> np.ndarray:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
 
 
-def _same_units(table: RunTable) -> tuple[RunTable, float]:
+def _same_units(table: RunTable) -> RunTable:
+    """Without runs whose C / N D is far from the others'."""
     if table.n_params_P is None or table.n_tokens_P is None:
-        return table, FLOPS_PER_PARAM_TOKEN
+        return table
     ratios_P = table.flops_P / (table.n_params_P * table.n_tokens_P)
     typical = float(np.median(ratios_P))
     odd = np.abs(np.log(ratios_P / typical)) > np.log(UNIT_FACTOR)
@@ -55,16 +56,20 @@ def _same_units(table: RunTable) -> tuple[RunTable, float]:
         LeftOut(int(line), f"C / N D is {ratio:.3g}, the other runs' {typical:.3g}: units mixed (tokens or sequences, thousands)?")
         for line, ratio in zip(table.lines_P[odd], ratios_P[odd], strict=True)
     ]
-    warnings = []
+    return table.subset(~odd, left_out)
+
+
+def _convention(table: RunTable) -> tuple[RunTable, float]:
+    """Operations per parameter and token as the table counts them, and a word on it where they are not 6."""
+    if table.n_params_P is None or table.n_tokens_P is None:
+        return table, FLOPS_PER_PARAM_TOKEN
+    typical = float(np.median(table.flops_P / (table.n_params_P * table.n_tokens_P)))
     off = max(typical / FLOPS_PER_PARAM_TOKEN, FLOPS_PER_PARAM_TOKEN / typical)
-    if off > UNIT_FACTOR:
-        warnings.append(f"C is {typical:.3g} N D, far from 6 N D: check the units (tokens or sequences, FLOP or PF-days)")
-    elif off > CONVENTION_FACTOR:
-        warnings.append(f"C is {typical:.3g} N D in the table, not 6 N D; N and D are planned with the table's own counting")
-    tokens_per_param = float(np.median(table.n_tokens_P / table.n_params_P))
-    if not USUAL_TOKENS_PER_PARAM[0] <= tokens_per_param <= USUAL_TOKENS_PER_PARAM[1]:
-        warnings.append(f"{tokens_per_param:.3g} tokens per parameter is unusual: check that D counts tokens and N parameters")
-    return table.subset(~odd, left_out, warnings), typical if off > CONVENTION_FACTOR else FLOPS_PER_PARAM_TOKEN
+    if off <= CONVENTION_FACTOR:
+        return table, FLOPS_PER_PARAM_TOKEN
+    far = "far from 6 N D: check the units" if off > UNIT_FACTOR else "not 6 N D"
+    said = f"C is {typical:.3g} N D in the table, {far}; N and D are planned with the table's own counting"
+    return table.subset(np.ones(table.num_runs, bool), warnings=[said]), typical
 
 
 def _one_kind(table: RunTable, config: SurfaceConfig, where: str) -> RunTable:

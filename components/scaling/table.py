@@ -17,30 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from components.errors import InputError
+from components.scaling.columns import BITS, PERPLEXITY, UNITS, find_columns, unit, words
 
 FLOPS_PER_PARAM_TOKEN = 6.0  # Kaplan 2020 section 2.1, Hoffmann 2022 section 3.3
 SEPARATORS = ",;\t|"
 MISSING = {"", "nan", "na", "n/a", "none", "null", "-", "inf", "+inf", "-inf", "infinity", "diverged"}
-NAMES = {
-    "n_params": (
-        *("n", "nparams", "params", "nparameters", "parameters", "numparams", "numparameters", "paramstotal", "totalparams"),
-        *("modelsize", "modelparams", "size", "paramsnonembedding", "parametersnonembedding", "nonembeddingparams", "paramsnoembed"),
-    ),
-    "n_tokens": ("d", "ntokens", "tokens", "numtokens", "traintokens", "trainingtokens", "tokensseen", "datasetsize", "data"),
-    "flops": ("c", "flops", "flop", "trainflops", "trainingflops", "trainingflop", "compute", "computebudget", "trainingcompute"),
-    "loss_nats": ("loss", "finalloss", "valloss", "validationloss", "evalloss", "testloss", "heldoutloss", "crossentropy"),
-}
-"""Quantity -> names of columns that mean it, small letters and digits only, the likeliest first."""
-OPTIONS = {"n_params": "--n-params-column", "n_tokens": "--n-tokens-column", "flops": "--flops-column", "loss_nats": "--loss-column"}
-UNITS = {
-    **dict.fromkeys(("k", "thousand", "thousands"), 1e3),
-    **dict.fromkeys(("m", "million", "millions"), 1e6),
-    **dict.fromkeys(("b", "g", "bn", "billion", "billions"), 1e9),
-    **dict.fromkeys(("t", "tn", "trillion", "trillions"), 1e12),
-    **{"petaflop": 1e15, "petaflops": 1e15, "exaflop": 1e18, "exaflops": 1e18, "zettaflop": 1e21, "zettaflops": 1e21, "pfdays": 8.64e19},
-}
-"""Word in the name of a column of N, D or C -> how many it stands for."""
-PERPLEXITY = {"ppl", "perplexity"}
 SUFFIXED = re.compile(r"(.*[\d.])\s*([kmbgt])", re.IGNORECASE)
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -93,16 +74,16 @@ def read_table(path: Path, named: Mapping[str, str | None]) -> RunTable:
         InputError: the file is missing, empty, not text, has no line of names, lacks a column; a cell is no number.
     """
     header, rows = _rows(path)
-    columns, warnings = _columns(path, header, named)
+    columns, warnings = find_columns(path, header, named)
     cells = {quantity: [(line, row[header.index(name)]) for line, row in rows] for quantity, name in columns.items()}
     values = {quantity: _numbers(path, columns[quantity], quantity, column) for quantity, column in cells.items()}
-    for quantity, (factor, word) in {quantity: _unit(name) for quantity, name in columns.items() if quantity != "loss_nats"}.items():
-        if word:
+    for quantity in [name for name in columns if name != "loss_nats"]:
+        factor = unit(columns[quantity])
+        if factor is not None:
             values[quantity] = [factor * value for value in values[quantity]]
             warnings = (*warnings, f"{quantity} is read in units of {factor:.3g}, for its column is named {columns[quantity]!r}")
-    if PERPLEXITY & set(_words(columns["loss_nats"])):
-        values["loss_nats"] = [math.log(value) if value > 0 else value for value in values["loss_nats"]]
-        warnings = (*warnings, f"column {columns['loss_nats']!r} is read as perplexity, its logarithm as the loss")
+    values["loss_nats"], said = _losses(columns["loss_nats"], values["loss_nats"])
+    warnings = (*warnings, *said)
     kept, left_out = _usable([line for line, _ in rows], values, columns)
     if not kept:
         why = f" (line {left_out[0].line}: {left_out[0].reason})" if left_out else ""
@@ -110,6 +91,16 @@ def read_table(path: Path, named: Mapping[str, str | None]) -> RunTable:
     arrays = {quantity: np.array([column[index] for index in kept]) for quantity, column in values.items()}
     lines = np.array([rows[index][0] for index in kept])
     return _completed(arrays, lines, tuple(left_out), warnings, columns)
+
+
+def _losses(name: str, values: list[float]) -> tuple[list[float], list[str]]:
+    """The losses that a column of that name holds, and what is to be said about their unit."""
+    if PERPLEXITY & set(words(name)):
+        logarithms = [math.log(value) if value > 0 else value for value in values]
+        return logarithms, [f"column {name!r} is read as perplexity, its logarithm as the loss"]
+    if BITS & set(words(name)):
+        return values, [f"column {name!r} is taken as it is: the forecast is in its bits, not in nats"]
+    return values, []
 
 
 def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -166,50 +157,6 @@ def _text(path: Path) -> str:
     if "\0" in text:
         raise InputError(f"{path}: not text but a binary file; save it as CSV in UTF-8")
     return text
-
-
-def _columns(path: Path, header: Sequence[str], named: Mapping[str, str | None]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Quantity -> the column that holds it, and what was guessed between several."""
-    found: dict[str, str] = {}
-    warnings = []
-    for quantity, names in NAMES.items():
-        wanted = named.get(quantity)
-        if wanted is not None:
-            if header.count(wanted) != 1:
-                count = header.count(wanted) or "no"
-                raise InputError(f"{path}: has {count} column {wanted!r}, only {', '.join(header)}; mend {OPTIONS[quantity]}")
-            found[quantity] = wanted
-            continue
-        likely = sorted((names.index(key), name) for name in header if (key := _key(name)) in names)
-        if likely:
-            found[quantity] = likely[0][1]
-            if header.count(found[quantity]) > 1:
-                raise InputError(f"{path}: has two columns {found[quantity]!r}; rename one")
-            if len(likely) > 1:
-                others = ", ".join(name for _, name in likely[1:])
-                warnings.append(f"{quantity} is read from column {found[quantity]!r}, not from {others}; {OPTIONS[quantity]} names another")
-    if "loss_nats" not in found:
-        raise InputError(f"{path}: no column of losses among {', '.join(header)}; name it with --loss-column")
-    if "flops" not in found and not {"n_params", "n_tokens"} <= set(found):
-        options = ", ".join(list(OPTIONS.values())[:3])
-        raise InputError(f"{path}: needs columns of N and D, or of C, has {', '.join(header)}; name them with {options}")
-    return found, tuple(warnings)
-
-
-def _unit(name: str) -> tuple[float, str]:
-    """The factor that a word of the name stands for, and the word. One letter alone names a quantity, not its unit."""
-    words = _words(name)
-    word = next((word for word in reversed(words) if word in UNITS and (len(word) > 1 or len(words) > 1)), "")
-    return UNITS.get(word, 1.0), word
-
-
-def _key(name: str) -> str:
-    """The words of a name without units."""
-    return "".join(word for word in _words(name) if word not in (_unit(name)[1], "in", "nats"))
-
-
-def _words(name: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", name.lower())
 
 
 def _numbers(path: Path, name: str, quantity: str, cells: Sequence[tuple[int, str]]) -> list[float]:
