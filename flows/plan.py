@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peak-flops", type=float, help="instead of the device's peak, FLOP/s")
     parser.add_argument("--mfu", type=float, help="instead of the device's utilisation, 0 to 1")
     parser.add_argument("--price-per-hour", type=float, help="instead of the device's price, USD")
-    parser.add_argument("--noise-scale", type=float, metavar="B", help="measured gradient noise scale, tokens")
+    parser.add_argument("--noise-scale", type=float, metavar="B", help="measured gradient noise scale, tokens; without, the ladder's, or Kaplan's law")
     parser.add_argument("--table", type=Path, help="CSV file of runs; without, the graph's ladder")
     parser.add_argument("--ladder", type=Path, default=Path("metrics/ladder"), help="folder of the ladder's results")
     forecast.add_column_options(parser)
@@ -72,11 +72,12 @@ def _answer(args: argparse.Namespace) -> str:
     device = None if args.device is None else planner.with_overrides(DEVICES[args.device], args.peak_flops, args.mfu, args.price_per_hour)
     wanted = None if args.loss is None else planner.flops_of_loss(study, args.loss)
     flops = _flops(args, device) if wanted is None else wanted[0]
-    plan = planner.plan(study, flops, device, args.devices, args.noise_scale, ladder_rates(args.ladder, loaded))
+    noise = args.noise_scale or (None if args.table else ladder_noise(args.ladder, loaded.ladder))
+    plan = planner.plan(study, flops, device, args.devices, noise, ladder_rates(args.ladder, loaded))
     if args.json:
         span = None if wanted is None else [value if math.isfinite(value) else None for value in wanted[1]]
         return json.dumps({**planner.plan_record(plan, study.confidence), "flops_interval": span}, allow_nan=False)
-    lines = [] if wanted is None else [f"loss {args.loss:g} takes {flops:.3g} FLOP ({wanted[1][0]:.3g} to {wanted[1][1]:.3g})"]
+    lines = [] if wanted is None else [_wanted(args.loss, flops, wanted[1], plan)]
     return "\n".join([*lines, *_report(plan, device, args.devices, study.confidence)])
 
 
@@ -115,15 +116,43 @@ def ladder_rates(folder: Path, loaded: Sections) -> list[tuple[float, float]]:
     return rates
 
 
+def ladder_noise(folder: Path, ladder: LadderConfig) -> float | None:
+    """Gradient noise scale [tokens] of the largest rung that measured one (its steps have several micro-batches)."""
+    from components.artifacts import read_json
+
+    paths = [folder / f"{rung}-{seed}.json" for rung in ladder.rungs for seed in ladder.seeds]
+    known = [record for path in paths if path.exists() and (record := read_json(path)).get("noise_scale_tokens")]
+    return max(((record["parameters"], record["noise_scale_tokens"]) for record in known), default=(0, None))[1]
+
+
+def _wanted(loss: float, flops: float, bounds: tuple[float, float], plan: "Plan") -> str:
+    """What a wanted loss takes, with the interval that the bounds of the forecast make of it."""
+    text = f"loss {loss:g} takes {flops:.3g} FLOP ({bounds[0]:.3g} to {_end(bounds[1])})"
+    if plan.hours is None:
+        return text
+    low, high = (plan.hours * bound / flops for bound in bounds)
+    return f"{text}, {plan.hours:.3g} hours ({low:.3g} to {_end(high)})"
+
+
+def _end(bound: float) -> str:
+    return f"{bound:.3g}" if math.isfinite(bound) else "no upper bound"
+
+
+def _span(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" ({interval[0]:.3g} to {_end(interval[1])})"
+
+
 def _report(plan: "Plan", device: Device | None, count: int, confidence: float) -> list[str]:
     told, size = plan.forecast, plan.forecast.n_params
-    shape = "N and D unknown: the table has none" if size is None or told.n_tokens is None else f"N {size:.3g}, D {told.n_tokens:.3g}"
+    shape = "N and D unknown: the table has none"
+    if size is not None and told.n_tokens is not None:
+        shape = f"N {size:.3g}{_span(told.n_params_interval)}, D {told.n_tokens:.3g}{_span(told.n_tokens_interval)}"
     span = f"{told.interval[0]:.4f} to {told.interval[1]:.4f}"
     lines = [
         f"{told.flops:.3g} FLOP, {told.compute_ratio:.3g} times the largest run: {shape}",
         f"  loss {told.loss_nats:.4f} nats per token, {100 * confidence:g} % interval {span} ({told.method})",
         f"  batch {plan.batch_tokens:.3g} tokens ({plan.batch_rule})",
-        *(f"  learning rate {rate.value:.2g} (by those of {rate.rule})" for rate in plan.rates),
+        *(f"  learning rate {rate.value:.2g} (by those of {rate.rule})" for rate in plan.rates if rate.value is not None),
         f"  weights and optimiser {plan.state_bytes / 1e9:.3g} GB, activations not counted",
     ]
     if device is not None and plan.hours is not None:

@@ -27,7 +27,9 @@ def pass_rates(capability: Capability, task: str) -> Figure:
     figure.add(
         svg.left_axis(y_axis, LEFT_PX, RIGHT_PX, [(tick, f"{tick:g}") for tick in y_axis.ticks(6)], "−mean log pass rate, nats"),
         svg.bottom_axis(x_axis, TOP_PX, BOTTOM_PX, [(tick, power(tick, 0)) for tick in x_axis.ticks()], "training compute, FLOP"),
-        svg.legend([(BUCKET_COLOURS[name], f"{name} problems") for name in buckets] + [("orange", "star: the largest model")], 8, 2)[0],
+        svg.legend(
+            [("dot", BUCKET_COLOURS[name], f"{name} problems") for name in buckets] + [("star", "orange", "the largest model")], 8, 2
+        )[0],
     )
     for name, bucket in buckets.items():
         figure.add(*_bucket(capability, bucket, BUCKET_COLOURS[name], x_axis, y_axis))

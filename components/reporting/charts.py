@@ -90,7 +90,7 @@ def bars(label: str, rows: list[Bar]) -> Figure:
 
 def stacked_bars(label: str, rows: list[tuple[str, list[Segment]]], entries: list[tuple[str, str]]) -> Figure:
     """One bar per row, each split into shares of 1, with one legend for all (class, name)."""
-    key, top = svg.legend(entries, 0, 2)
+    key, top = svg.legend([("swatch", css, name) for css, name in entries], 0, 2)
     figure = Figure(label, top + len(rows) * ROW_PX + 8, [key])
     axis = Axis(0.0, 1.0, LABEL_PX - 60, WIDTH_PX)
     for number, (name, segments) in enumerate(rows):
@@ -132,7 +132,7 @@ def flows(label: str, groups: list[tuple[str, list[Step]]]) -> Figure:
 
 
 def dot_rows(
-    label: str, rows: list[DotRow], entries: list[tuple[str, str]], title: str, limits: tuple[float, float] | None = None
+    label: str, rows: list[DotRow], entries: list[svg.Entry], title: str, limits: tuple[float, float] | None = None
 ) -> Figure:
     """Dots with intervals, one line of text per row; the dots of a row stand a little apart. ``limits`` fixes the axis."""
     key, top = svg.legend(entries, 0, 2) if entries else ("", 6)

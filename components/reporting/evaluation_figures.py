@@ -70,7 +70,7 @@ def shots_curve(name: str, facts: Mapping[str, Any]) -> Figure:
     x_axis = Axis(1.0, max(rows) + 1.0, LEFT_PX + 10, WIDTH_PX - RIGHT_PX - 10, log=True)
     y_axis = Axis(0.0, 1.0, CURVE_BOTTOM_PX, CURVE_TOP_PX)
     figure.add(
-        svg.legend([*lines, ("grey", "chance")] if facts["chance"] is not None else list(lines), LEFT_PX, 2)[0],
+        svg.legend([*(("dot", *line) for line in lines), *([] if facts["chance"] is None else [("dashes", "grey", "chance")])], LEFT_PX, 2)[0],
         svg.left_axis(y_axis, LEFT_PX, WIDTH_PX - RIGHT_PX, [(tick, f"{tick:g}") for tick in y_axis.ticks()], f"{name}: {facts['metric']}"),
         svg.bottom_axis(x_axis, CURVE_TOP_PX, CURVE_BOTTOM_PX, [(k + 1.0, str(k)) for k in rows], "K, examples in the prompt"),
     )

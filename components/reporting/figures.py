@@ -162,7 +162,7 @@ def scaling(results: Results) -> Figure:
     figure.add(
         svg.left_axis(y_axis, 44, WIDTH_PX - 12, [(tick, f"{tick:g}") for tick in y_axis.ticks(6)], "held-out loss, nats per token"),
         svg.bottom_axis(x_axis, 52, 326, [(tick, power(tick, 0)) for tick in x_axis.ticks()], "training compute, FLOP"),
-        svg.legend([("blue", "ladder"), ("purple", "sealed forecast and interval"), ("orange", "target")], 8, 2)[0],
+        svg.legend([("dot", "blue", "ladder"), ("ring", "purple", "sealed forecast and interval"), ("star", "orange", "target")], 8, 2)[0],
         *_sealed(results, x_axis, y_axis),
     )
     for row in ladder_rows(results)[:-1]:
@@ -209,7 +209,7 @@ def finetune(results: Results) -> Figure:
             Dot(arm.score, arm.low, arm.high, css, f"{name}: {arm.score:.3f} ({arm.low:.3f} to {arm.high:.3f})") for css, name, arm in arms
         ]
         rows.append(DotRow(title, dots, pair.pretrained.majority))
-    entries = [("blue", "pre-trained"), ("orange", "from scratch"), ("grey", "tick: majority class")]
+    entries = [("dot", "blue", "pre-trained"), ("dot", "orange", "from scratch"), ("tick", "", "majority class")]
     lowest = min(0.0, *(dot.low for row in rows for dot in row.dots))
     return charts.dot_rows("Fine-tuning scores with intervals", rows, entries, ", ".join(metrics), (lowest, 1.0))
 
@@ -227,7 +227,7 @@ def few_shot(results: Results) -> Figure:
         by_shots = results.evaluation.few_shot[task]
         dots = [_score_dot(f"K = {k}", cell, css[k]) for k, cell in sorted(by_shots.items(), key=lambda item: int(item[0]))]
         rows.append(DotRow(words(task), dots, next(iter(by_shots.values())).chance))
-    entries = [(css[k], f"K = {k}") for k in shots] + [("grey", "tick: chance")]
+    entries = [("dot", css[k], f"K = {k}") for k in shots] + [("tick", "", "chance")]
     return charts.dot_rows("Few-shot scores with intervals", rows, entries, "accuracy", (0.0, 1.0))
 
 

@@ -13,6 +13,19 @@ WIDTH_PX = 520
 CHAR_PX = 7.0  # mean advance of figure text at the 14 px of narrow screens; less elsewhere
 LINE_PX = 18
 STAR_PX = 9.0
+STAR = (5, 0.45, 0.0)  # tips, inner radius, turn
+OUTLINES = {
+    "orange": (5.8, 4, 0.707, math.pi / 4),
+    "teal": (6.0, 3, 0.5, 0.0),
+    "purple": (5.8, 4, 0.707, 0.0),
+    "gold": (6.0, 3, 0.5, math.pi),
+    "red": (6.4, 4, 0.35, 0.0),
+    "brown": (6.4, 4, 0.35, math.pi / 4),
+}
+"""Colour -> radius in pixels, tips, inner radius and turn of its points, so that colour is never all that tells two series apart:
+square, triangle, diamond, triangle on its tip, cross, saltire; others are circles."""
+Entry = tuple[str, str, str]
+"""Shape, class and name of a series in a legend."""
 FIGURE_CSS = Path(__file__).with_name("figure.css").read_text(encoding="utf-8")
 
 
@@ -134,26 +147,47 @@ def left_axis(axis: Axis, left_px: float, right_px: float, labels: list[tuple[fl
     return "".join(parts)
 
 
-def legend(entries: list[tuple[str, str]], left_px: float, top_px: float) -> tuple[str, float]:
-    """Swatches (class, name) wrapped to the figure's width; also returns the y below them."""
+def legend(entries: list[Entry], left_px: float, top_px: float) -> tuple[str, float]:
+    """Each entry's mark and name, wrapped to the figure's width; also returns the y below them."""
     parts, x, y = [], left_px, top_px
-    for css, name in entries:
+    for shape, css, name in entries:
         width = 18 + len(name) * CHAR_PX + 14
         if x > left_px and x + width > WIDTH_PX:
             x, y = left_px, y + LINE_PX
-        parts.append(tag("rect", class_=f"fill {css}", x=x, y=y, width=11, height=11, rx=2))
+        parts.append(_key(shape, css, x, y))
         parts.append(text(x + 16, y + 10, name))
         x += width
     return "".join(parts), y + LINE_PX + 4
 
 
+def _key(shape: str, css: str, x: float, y: float) -> str:
+    """What stands for a series in a legend: its mark, or a ``swatch`` of its bars, a ``tick`` or ``dashes``."""
+    if shape == "swatch":
+        return tag("rect", class_=f"fill {css}", x=x, y=y, width=11, height=11, rx=2)
+    if shape == "tick":
+        return tag("line", class_="reference", x1=x + 5, x2=x + 5, y1=y, y2=y + 11)
+    if shape == "dashes":
+        return tag("line", class_=f"line dashed {css}", x1=x - 2, x2=x + 13, y1=y + 6, y2=y + 6)
+    return mark(shape, x + 5.5, y + 5.5, css, "")
+
+
 def mark(shape: str, x: float, y: float, css: str, note: str) -> str:
-    """A point: ``dot``, ``ring`` or ``star``."""
+    """A point: ``dot`` or hollow ``ring``, each in the outline of its colour, or ``star``."""
+    title = tooltip(note) if note else ""
     if shape == "star":
-        corners = [(STAR_PX if corner % 2 == 0 else 0.45 * STAR_PX, math.pi * (corner / 5 - 0.5)) for corner in range(10)]
-        points = " ".join(f"{x + radius * math.cos(turn):.1f},{y + radius * math.sin(turn):.1f}" for radius, turn in corners)
-        return tag("polygon", tooltip(note), class_=f"fill {css}", points=points)
-    return tag("circle", tooltip(note), class_=f"{'ring' if shape == 'ring' else 'fill'} {css}", cx=x, cy=y, r=4.5)
+        return tag("polygon", title, class_=f"fill {css}", points=_outline(x, y, STAR_PX, *STAR))
+    kind = f"{'ring' if shape == 'ring' else 'fill'} {css}"
+    if css in OUTLINES:
+        return tag("polygon", title, class_=kind, points=_outline(x, y, *OUTLINES[css]))
+    return tag("circle", title, class_=kind, cx=x, cy=y, r=4.5)
+
+
+def _outline(x: float, y: float, radius_px: float, tips: int, inner_share: float, turn: float) -> str:
+    """Corners of a figure with so many tips, and as many corners between them at a share of the radius."""
+    corners = [
+        (radius_px * (1 if corner % 2 == 0 else inner_share), math.pi * (corner / tips - 0.5) + turn) for corner in range(2 * tips)
+    ]
+    return " ".join(f"{x + radius * math.cos(angle):.1f},{y + radius * math.sin(angle):.1f}" for radius, angle in corners)
 
 
 def path(points: list[tuple[float, float]], css: str) -> str:

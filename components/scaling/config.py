@@ -47,6 +47,9 @@ class SurfaceConfig(Frozen):
     """Of approach 3's 4,500 start values (Hoffmann 2022, section 3.3) those of least loss, from which the search runs."""
     warn_compute_ratio: float = Field(gt=1)
     """Beyond so many times the largest run's compute a forecast carries a warning."""
+    drift_per_decade: float = Field(ge=0)
+    """Standard deviation of the error of a law for each tenfold compute beyond the largest run, as a share of the loss. Runs that lie
+    all on the law do not show it: it is what fits to published tables missed held-out runs by (benchmarks/forecast_tables.py)."""
 
     @model_validator(mode="after")
     def _exponents_in_order(self) -> Self:

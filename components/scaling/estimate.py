@@ -82,12 +82,12 @@ class SurfaceFit:
         """Of one new run at N and D, whose own scatter comes on top."""
         logs = math.log(n_params / self.region.reference_n), math.log(n_tokens / self.region.reference_d)
         own = self.scatter.spread_at(*logs) * math.sqrt(self.region.critical * self.region.variance)
-        return _hypot(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), own)
+        return with_scatter(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), own)
 
     def _with_shared(self, interval: Interval, n_params: float, n_tokens: float) -> Interval:
         sd = math.sqrt(self.region.variance * self.scatter.own_share * self.scatter.shared_ratio)
         shared = sd * self.scatter.target_quantile(self.confidence) if sd else 0.0
-        return _hypot(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), shared)
+        return with_scatter(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), shared)
 
     def _widened(self, interval: Interval, value: "Functional") -> Interval:
         """The profile interval, its ends as much further from the estimate as the scatter asks."""
@@ -110,7 +110,7 @@ def _gradient(law: Surface, value: Functional) -> np.ndarray:
     return np.asarray(np.nan_to_num(np.array(slopes), posinf=0.0, neginf=0.0))
 
 
-def _hypot(interval: Interval, loss: float, scatter: float) -> Interval:
+def with_scatter(interval: Interval, loss: float, scatter: float) -> Interval:
     """The interval about the loss with independent scatter, a half-width as a share of the loss; no loss is negative."""
     low, high = max(0.0, loss - interval[0]), max(0.0, interval[1] - loss)
     return max(0.0, loss - math.hypot(low, scatter * loss)), loss + math.hypot(high, scatter * loss)

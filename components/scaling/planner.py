@@ -25,6 +25,8 @@ GPT3_RATES = (  # Brown 2020, table 2.1: parameters and learning rate
     (13e9, 1.0e-4),
     (175e9, 0.6e-4),
 )
+RATE_REACH = 100.0  # times beyond the sizes of a rule of learning rates; further, its line says nothing
+FEW_STEPS = 1000
 BISECTIONS = 60
 FARTHEST = 1e8  # times the largest run's compute, where the search for a loss ends
 
@@ -41,10 +43,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Rate:
-    """A learning rate from a rule, and what to know about it."""
+    """A learning rate from a rule, and what to know about it; None where the rule's models are too far off in size."""
 
     rule: str
-    value: float
+    value: float | None
     warning: str
 
 
@@ -149,9 +151,11 @@ def plan(
     batch, rule, said = _batch(forecast.loss_nats, noise_scale_tokens)
     size = forecast.n_params
     rules = (("the ladder", ladder), ("GPT-3", GPT3_RATES))
-    rates = () if size is None else tuple(_rate(name, points, size) for name, points in rules if points)
+    rates = [] if size is None else [_rate(name, points, size) for name, points in rules if points]
     state = math.nan if size is None else STATE_BYTES_PER_PARAM * size
     hours, cost = None, None
+    if forecast.n_tokens is not None and forecast.n_tokens / batch < FEW_STEPS:
+        said.append(f"such a batch leaves {forecast.n_tokens / batch:.3g} steps: it is the largest that pays, take a smaller one")
     warnings = [*forecast.warnings, *said, *(rate.warning for rate in rates if rate.warning)]
     if device is not None:
         hours = flops / flops_of_hours(1.0, device, count)
@@ -161,7 +165,7 @@ def plan(
             warnings.append(
                 f"weights and optimiser take {state / 1e9:.3g} GB, {count} x {device.name} hold less: shard over {needed} or more"
             )
-    return Plan(forecast, batch, rule, rates, state, hours, cost, published(flops), tuple(warnings))
+    return Plan(forecast, batch, rule, tuple(rates), state, hours, cost, published(flops), tuple(warnings))
 
 
 def published(flops: float) -> tuple[Answer, ...]:
@@ -188,10 +192,11 @@ def _rate(name: str, points: Sequence[tuple[float, float]], n_params: float) -> 
     if len(np.unique(sizes)) < 2:
         return Rate(name, float(np.exp(values.mean())), f"learning rates of {name} are of one size")
     slope, start = np.polyfit(sizes, values, 1)
-    value = float(np.exp(start + slope * np.log(n_params)))
-    far = not np.exp(sizes.min()) / 2 <= n_params <= np.exp(sizes.max()) * 2
-    span = f"{np.exp(sizes.min()):.3g} to {np.exp(sizes.max()):.3g}"
-    return Rate(name, value, f"learning rates of {name} are of {span} parameters: sweep before you trust the rule" if far else "")
+    beyond = math.exp(max(sizes.min() - math.log(n_params), math.log(n_params) - sizes.max(), 0.0))
+    span = f"learning rates of {name} are of {np.exp(sizes.min()):.3g} to {np.exp(sizes.max()):.3g} parameters"
+    if beyond > RATE_REACH:
+        return Rate(name, None, f"{span}: too far off for a rate")
+    return Rate(name, float(np.exp(start + slope * np.log(n_params))), f"{span}: sweep before you trust the rule" if beyond > 2 else "")
 
 
 def with_overrides(device: Device, peak: float | None, mfu: float | None, price: float | None) -> Device:

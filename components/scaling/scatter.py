@@ -7,7 +7,8 @@ Either is looked for with a likelihood-ratio test of the linearised fit. What is
 least-squares fit's true standard error to the one that it claims (the sandwich of Huber 1967); the fit itself stays least squares.
 
 Kennedy and O'Hagan 2001 model the discrepancy of a law in this way, but weigh the runs by it. So weighted, the law forecast the largest
-published runs worse: those of Chinchilla by 2.4 % instead of 1.2 (median), for the weights trust the shared part as far as the noise.
+published runs worse: those of Chinchilla by 2.4 % instead of 1.2 (median; benchmarks/forecast.py at commit e136261), for the weights
+trust the shared part as far as the noise.
 """
 
 # Shapes: P runs, R parameters that the fit has, F = P - R contrasts free of the law, G ratios tried.
@@ -79,9 +80,10 @@ class Scatter:
 def estimate_scatter(
     jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray, config: SurfaceConfig
 ) -> Scatter:
-    """Of the ways not to be alike and independent the likeliest, if its test finds it in the errors of a first fit.
+    """Of the ways not to be alike and independent the one that its test finds in the errors of a first fit, shared errors first.
 
     Never two at once: a law that is wrong at one end looks like more scatter there, and the tables are too small to tell them apart.
+    Taken for uneven scatter it would narrow the interval towards the large runs, where it matters most.
 
     Args:
         jacobian_PR: slopes of the fit's relative change with each parameter.
@@ -95,12 +97,17 @@ def estimate_scatter(
         return alike
     usual = CLIP_SD * MAD_TO_SD * float(np.median(np.abs(errors_P)))
     errors_P = np.clip(errors_P, -usual, usual)  # heavy tails look like uneven scatter
-    found = [(0.0, alike), _uneven(jacobian_PR, errors_P, log_n_P, log_d_P, config)]
-    found += [
-        _shared(kind, correlation, jacobian_PR, errors_P, config)
-        for kind, correlation in _correlations(log_n_P, log_d_P, config.shared_length).items()
-    ]
-    return max(found, key=lambda pair: pair[0])[1]
+    gain, shared = max(
+        (
+            _shared(kind, correlation, jacobian_PR, errors_P, config)
+            for kind, correlation in _correlations(log_n_P, log_d_P, config.shared_length).items()
+        ),
+        key=lambda pair: pair[0],
+    )
+    if gain > 0:
+        return shared
+    gain, uneven = _uneven(jacobian_PR, errors_P, log_n_P, log_d_P, config)
+    return uneven if gain > 0 else alike
 
 
 def _scatter(

@@ -11,6 +11,7 @@ from components.scaling.units import settled
 
 UNIT_FACTOR = 5.0  # no convention of counting moves C / N D so far from the other runs': thousands, millions or sequences do
 CONVENTION_FACTOR = 1.05  # C / N D nearer to 6 than this is 6
+USUAL_TOKENS_PER_PARAM = (0.1, 1e5)
 RISING_CORRELATION = 0.5  # of ranks of loss and compute
 MIN_RUNS_TO_RISE = 5
 GAP_FACTOR = 100.0  # no grid of runs leaves so wide a gap in tokens per parameter; millions beside units, or sequences, do
@@ -65,11 +66,14 @@ def _convention(table: RunTable) -> tuple[RunTable, float]:
         return table, FLOPS_PER_PARAM_TOKEN
     typical = float(np.median(table.flops_P / (table.n_params_P * table.n_tokens_P)))
     off = max(typical / FLOPS_PER_PARAM_TOKEN, FLOPS_PER_PARAM_TOKEN / typical)
-    if off <= CONVENTION_FACTOR:
-        return table, FLOPS_PER_PARAM_TOKEN
-    far = "far from 6 N D: check the units" if off > UNIT_FACTOR else "not 6 N D"
-    said = f"C is {typical:.3g} N D in the table, {far}; N and D are planned with the table's own counting"
-    return table.subset(np.ones(table.num_runs, bool), warnings=[said]), typical
+    said = []
+    if off > CONVENTION_FACTOR:
+        far = "far from 6 N D: check the units" if off > UNIT_FACTOR else "not 6 N D"
+        said.append(f"C is {typical:.3g} N D in the table, {far}; N and D are planned with the table's own counting")
+    ratio = float(np.median(table.n_tokens_P / table.n_params_P))
+    if not USUAL_TOKENS_PER_PARAM[0] <= ratio <= USUAL_TOKENS_PER_PARAM[1]:
+        said.append(f"{ratio:.3g} tokens per parameter is unusual: check that D counts tokens and N parameters")
+    return table.subset(np.ones(table.num_runs, bool), warnings=said), typical if off > CONVENTION_FACTOR else FLOPS_PER_PARAM_TOKEN
 
 
 def _one_kind(table: RunTable, config: SurfaceConfig, where: str) -> RunTable:

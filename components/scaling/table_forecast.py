@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from components.errors import InputError
 from components.scaling.approach3 import bootstrap_approach3, fit_approach3
 from components.scaling.config import ExtrapolationConfig
-from components.scaling.estimate import METHOD, Interval, SurfaceFit, estimate_surface, surface_is_told
+from components.scaling.estimate import METHOD, Interval, SurfaceFit, estimate_surface, surface_is_told, with_scatter
 from components.scaling.fits import Fit
 from components.scaling.frontier import budgets, fit_approach1, fit_approach2, fit_compute_law
 from components.scaling.kaplan import fit_kaplan_data, fit_kaplan_steps
@@ -22,6 +23,7 @@ from components.scaling.uncertainty import MIN_RUNGS, fit_ladder
 from components.scaling.uncertainty import Fit as LadderFit
 
 COMPUTE_METHOD = "L(C) = E + A C^-b"
+FARTHEST = 1e9  # times the largest run's compute; who asks for more has a unit wrong
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ class Study:
         Raises:
             InputError: N or D is given and the table tells no L(N, D); the runs scatter so much that no loss is excluded.
         """
+        ratio = point.flops / float(self.table.flops_P.max())
+        if ratio > FARTHEST:
+            raise InputError(f"{point.flops:.3g} FLOP are {ratio:.3g} times the largest run's: no forecast; check the units of N, D and C")
         if self.surface is None:
             return self._from_compute(point)
         surface, factor = self.surface, self.flops_per_param_token
@@ -85,9 +90,8 @@ class Study:
         else:
             interval = surface.loss_interval(n_params, n_tokens)
         loss = float(surface.fit.predict(n_params, n_tokens))
-        run = surface.run_interval(interval, n_params, n_tokens)
+        run = self._with_drift(surface.run_interval(interval, n_params, n_tokens), loss, ratio)
         said = (*self.warnings, *surface.fit.warnings, *self._distance(point.flops, n_params, n_tokens))
-        ratio = point.flops / float(self.table.flops_P.max())
         return TableForecast(METHOD, point.flops, n_params, n_tokens, loss, interval, run, sizes, tokens, ratio, said)
 
     def _from_compute(self, point: Point) -> TableForecast:
@@ -97,9 +101,15 @@ class Study:
         n_params, n_tokens = self._along_the_runs(point.flops)
         loss = self.compute.law.loss_nats(point.flops)
         said = (*self.table.warnings, *self.warnings, *self._distance(point.flops, None, None), *_about_compute(self.compute))
-        intervals = self.compute.interval(point.flops, new_run=False), self.compute.interval(point.flops)
-        ratio = point.flops / float(self.table.flops_P.max())
-        return TableForecast(COMPUTE_METHOD, point.flops, n_params, n_tokens, loss, *intervals, None, None, ratio, said)
+        interval, ratio = self.compute.interval(point.flops, new_run=False), point.flops / float(self.table.flops_P.max())
+        run = self._with_drift(self.compute.interval(point.flops), loss, ratio)
+        return TableForecast(COMPUTE_METHOD, point.flops, n_params, n_tokens, loss, interval, run, None, None, ratio, said)
+
+    def _with_drift(self, interval: Interval, loss: float, ratio: float) -> Interval:
+        """The interval of a run, and what laws miss larger runs by."""
+        decades = math.log10(max(ratio, 1.0))
+        quantile = NormalDist().inv_cdf((1 + self.confidence) / 2)
+        return with_scatter(interval, loss, quantile * self.config.surface.drift_per_decade * decades)
 
     def _along_the_runs(self, flops: float) -> tuple[float | None, float | None]:
         """N and D that go on as the runs of the table do: a line in logarithms."""
@@ -116,7 +126,10 @@ class Study:
         span = largest / float(self.table.flops_P.min())
         if ratio > limit:
             worst = "; no published forecast went beyond 10,000 times (GPT-4 report)" if ratio > 1e4 else ""
-            said.append(f"looks {ratio:.3g} times beyond the largest run, whose compute is {span:.3g} times the smallest run's{worst}")
+            drift = f"laws miss larger runs by some {100 * self.config.surface.drift_per_decade:.2g} % a tenfold, which a run's interval allows for"
+            said.append(f"looks {ratio:.3g} times beyond the largest run, whose compute is {span:.3g} times the smallest's{worst}; {drift}")
+        if flops * limit < self.table.flops_P.min():
+            said.append(f"looks {self.table.flops_P.min() / flops:.3g} times below the smallest run")
         if n_params is not None and n_tokens is not None and self.table.n_params_P is not None and self.table.n_tokens_P is not None:
             ratios = self.table.n_tokens_P / self.table.n_params_P
             if not ratios.min() <= n_tokens / n_params <= ratios.max():

@@ -15,7 +15,7 @@ from components.errors import InputError
 from components.scaling.table import FLOPS_PER_PARAM_TOKEN, RunTable
 
 USUAL_N, USUAL_D = (1e3, 1e14), (1e5, 1e17)  # parameters, tokens of the median run, toys and the largest of all included
-USUAL_TOKENS_PER_PARAM = (0.1, 1e5)  # of the median run; Kaplan 2020 ends at the lower end, small over-trained models near 2e4
+USUAL_TOKENS_PER_PARAM = (0.05, 1e5)  # of the median run; 20 tokens in sequences of 512 are .04, small over-trained models end near 2e4
 LEAST_FLOPS = 1e9
 FAR = 20.0  # C / 6 N D beyond what conventions make of it: embeddings left out of N or of C, attention, experts that rest
 NEAR = 1.5  # a power of 1,000, but for conventions; a sequence of 512 or 2,048 tokens is none
@@ -60,7 +60,7 @@ def _odd(table: RunTable) -> str:
         return f"N is {_span(table.n_params_P)}, which cannot be parameters counted one by one"
     if not USUAL_D[0] <= tokens <= USUAL_D[1]:
         return f"D is {_span(table.n_tokens_P)}, which cannot be tokens counted one by one"
-    if not USUAL_TOKENS_PER_PARAM[0] <= ratio <= USUAL_TOKENS_PER_PARAM[1]:
+    if _given(table) != set("NDC") and not USUAL_TOKENS_PER_PARAM[0] <= ratio <= USUAL_TOKENS_PER_PARAM[1]:
         return f"{ratio:.3g} tokens per parameter (median) cannot be: D in sequences, or N or D in millions or billions"
     return ""
 

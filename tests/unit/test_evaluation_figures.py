@@ -1,5 +1,6 @@
 """Reliability diagrams and curves against K: every number that counts can be read off the drawing."""
 
+from statistics import fmean
 from typing import Any
 from xml.etree import ElementTree
 
@@ -19,7 +20,15 @@ def texts(root: ElementTree.Element) -> list[str]:
 
 
 def dots(root: ElementTree.Element, css: str) -> list[tuple[float, float]]:
-    return [(float(e.attrib["cx"]), float(e.attrib["cy"])) for e in root.iter(f"{SVG}circle") if e.attrib["class"] == f"fill {css}"]
+    """Middles of a series' points, which have a tooltip; those of the legend have none."""
+    return [_middle(e) for e in root.iter() if e.attrib.get("class") == f"fill {css}" and e.find(f"{SVG}title") is not None]
+
+
+def _middle(mark: ElementTree.Element) -> tuple[float, float]:
+    if "cx" in mark.attrib:
+        return float(mark.attrib["cx"]), float(mark.attrib["cy"])
+    corners = [[float(value) for value in corner.split(",")] for corner in mark.attrib["points"].split()]
+    return fmean(x for x, _ in corners), fmean(y for _, y in corners)
 
 
 def test_a_calibrated_model_lies_on_the_diagonal() -> None:
