@@ -1,35 +1,30 @@
-"""The forecast from a table of runs against planted truths, and against published runs that are held out.
+"""The forecast from a table of runs against planted truths.
 
 Planted: surfaces L(N, D) = E + A N^-alpha + B D^-beta, a third of them symmetric, under grids that are centred, drift,
 lie off the optimum or are crossed (sizes x horizons), with relative noise of .2, .5 or 1 %. Counted is how often a 95 %
 interval holds the truth, and how far the other methods are off; then again where small models scatter more, where tails are heavy
-where runs of one size share errors, and where the law itself is wrong by half of the scatter. Published: ../shared/data/scaling.
+where runs of one size share errors, and where the law itself is wrong by half of the scatter.
 """
 
-import csv
 import json
 import math
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks import harness
 from components.errors import InputError
 from components.scaling import table_forecast
-from components.scaling.approach3 import fit_approach3
 from components.scaling.config import ExtrapolationConfig
 from components.scaling.surface import Surface
-from components.scaling.table import RunTable, read_table
+from components.scaling.table import RunTable
 from components.scaling.table_forecast import Point, Study
 from flows import params
 
-DATA = Path("../shared/data/scaling")
 SURFACES, QUICK_SURFACES = 480, 40
 BESIDE_EVERY = 4  # the other methods are looked at on every fourth surface
 RATIOS = (1, 10, 100, 1000)
@@ -63,7 +58,6 @@ def main() -> int:
     written = {
         "planted": planted_study(surfaces, config),
         "other_scatter": {scatter: coverage_only(surfaces // 4, scatter, config) for scatter in SCATTERS},
-        "published": published_errors(config),
     }
     print(f"{time.perf_counter() - start:.0f} s")
     harness.RESULTS.mkdir(exist_ok=True)
@@ -200,83 +194,6 @@ def _summary(pairs: list[tuple[float, float]]) -> dict[str, float]:
     losses, sizes = np.array(pairs).T
     typical = {"median loss error": np.median(losses), "median |loss error|": np.median(np.abs(losses))}
     return {key: float(value) for key, value in {**typical, "median N* error": np.median(sizes)}.items()}
-
-
-def published_errors(config: ExtrapolationConfig) -> dict[str, object]:
-    """Approach 3 on Chinchilla's points, and the largest runs of each published table from the smaller ones."""
-    if not DATA.exists():
-        return {}
-    chinchilla = read_table(DATA / "chinchilla-epoch-svg/svg_extracted_data.csv", {})
-    kept = np.arange(chinchilla.num_runs) >= 5  # Besiroglu 2024 leaves out the five of least compute
-    refit = dict(fit_approach3(chinchilla.subset(kept), config.surface).law.parameters())
-    print("approach 3 on Chinchilla's 240 points: " + ", ".join(f"{name} {value:.4g}" for name, value in refit.items()))
-    rows: dict[str, object] = {"chinchilla approach 3": refit}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, (path, columns) in published_tables(Path(folder)).items():
-            rows[name] = held_out(name, read_table(path, columns), config)
-    return rows
-
-
-def held_out(name: str, table: RunTable, config: ExtrapolationConfig) -> dict[str, float | bool | str]:
-    """The run of most compute, and all runs of more than a tenth of it, each at its own N and D, from the other runs."""
-    assert table.n_params_P is not None and table.n_tokens_P is not None
-    small_P = table.flops_P <= table.flops_P.max() / 10
-    try:
-        study = table_forecast.study(table.subset(small_P), config, CONFIDENCE, name)
-        said = [study.forecast(_point(table, int(index), study)) for index in np.flatnonzero(~small_P)]
-    except InputError as error:
-        print(f"{name:<28} {error}")
-        return {"refused": str(error)}
-    errors = np.array([one.loss_nats for one in said]) / table.losses_P[~small_P] - 1
-    pairs = list(zip(said, table.losses_P[~small_P], strict=True))
-    inside = np.array([one.run_interval[0] <= actual <= one.run_interval[1] for one, actual in pairs])
-    last = int(np.argmax(table.flops_P[~small_P]))
-    (low, high), actual = said[last].run_interval, float(pairs[last][1])
-    print(
-        f"{name:<32} actual {actual:.3f}, forecast {said[last].loss_nats:.3f} ({low:.3f} to {high:.3f}), {said[last].compute_ratio:.0f}x: "
-        f"{100 * errors[last]:+.2f} %; of {len(said)} held out {inside.sum()} inside, median error {100 * np.median(np.abs(errors)):.2f} %"
-    )
-    return {
-        "method": said[last].method,
-        "ratio": said[last].compute_ratio,
-        "error": float(errors[last]),
-        "inside": bool(inside[last]),
-        "held_out": len(said),
-        "held_out_inside": int(inside.sum()),
-        "held_out_median_error": float(np.median(np.abs(errors))),
-    }
-
-
-def _point(table: RunTable, index: int, study: Study) -> Point:
-    assert table.n_params_P is not None and table.n_tokens_P is not None
-    flops = float(table.flops_P[index])
-    return Point(flops) if study.surface is None else Point(flops, float(table.n_params_P[index]), float(table.n_tokens_P[index]))
-
-
-def published_tables(folder: Path) -> dict[str, tuple[Path, dict[str, str | None]]]:
-    """Name -> CSV file and its columns."""
-    tables: dict[str, tuple[Path, dict[str, str | None]]] = {"Chinchilla": (DATA / "chinchilla-epoch-svg/svg_extracted_data.csv", {})}
-    isoflops = json.loads((DATA / "cs336-isoflops/isoflops_curves.json").read_text())
-    rows = [(run["parameters"], run["compute_budget"], run["final_loss"]) for run in isoflops]
-    tables["CS336 isoFLOP"] = (_csv(folder / "cs336.csv", ("N", "C", "loss"), rows), {})
-    models = [json.loads(path.read_text()) for path in sorted((DATA / "mlfoundations-overtraining/exp_data/models").glob("*.json"))]
-    for data_set in sorted({model["dataset_name"] for model in models}):
-        for column in ("params", "params_no_embed"):
-            own = [model for model in models if model["dataset_name"] == data_set]
-            rows = [(m["hyperparameters"][column], m["hyperparameters"]["tokens"], float(m["results"][0]["loss"])) for m in own]
-            tables[f"open_lm {data_set} {column}"] = (_csv(folder / f"{data_set}-{column}.csv", ("N", "D", "loss"), rows), {})
-    with (DATA / "pythia-evals/pythia_v1_zero_shot_derived.csv").open() as file:
-        pythia = [row for row in csv.DictReader(file) if int(row["step"]) >= 4000 and "deduped" not in row["model"]]
-    for column in ("params_total", "params_non_embedding"):
-        rows = [(row[column], row["tokens"], math.log(float(row["lambada_openai_ppl"]))) for row in pythia]
-        tables[f"Pythia {column}"] = (_csv(folder / f"pythia-{column}.csv", ("N", "D", "loss"), rows), {})
-    return tables
-
-
-def _csv(path: Path, names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Path:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([names, *rows])
-    return path
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peak-flops", type=float, help="instead of the device's peak, FLOP/s")
     parser.add_argument("--mfu", type=float, help="instead of the device's utilisation, 0 to 1")
     parser.add_argument("--price-per-hour", type=float, help="instead of the device's price, USD")
-    parser.add_argument("--noise-scale", type=float, metavar="B", help="measured gradient noise scale, tokens; without, the ladder's, or Kaplan's law")
+    parser.add_argument(
+        "--noise-scale", type=float, metavar="B", help="measured gradient noise scale, tokens; without, the ladder's, or Kaplan's law"
+    )
     parser.add_argument("--table", type=Path, help="CSV file of runs; without, the graph's ladder")
     parser.add_argument("--ladder", type=Path, default=Path("metrics/ladder"), help="folder of the ladder's results")
     forecast.add_column_options(parser)

@@ -131,9 +131,7 @@ def flows(label: str, groups: list[tuple[str, list[Step]]]) -> Figure:
     return figure
 
 
-def dot_rows(
-    label: str, rows: list[DotRow], entries: list[svg.Entry], title: str, limits: tuple[float, float] | None = None
-) -> Figure:
+def dot_rows(label: str, rows: list[DotRow], entries: list[svg.Entry], title: str, limits: tuple[float, float] | None = None) -> Figure:
     """Dots with intervals, one line of text per row; the dots of a row stand a little apart. ``limits`` fixes the axis."""
     key, top = svg.legend(entries, 0, 2) if entries else ("", 6)
     heights = [max(ROW_PX - 6, 13 * len(row.dots) + 8) for row in rows]

@@ -66,11 +66,12 @@ def shots_curve(name: str, facts: Mapping[str, Any]) -> Figure:
         ("blue", "labels as they are"): rows,
         ("orange", "labels shuffled"): {shots: row["control"] for shots, row in rows.items() if "control" in row},
     }
+    chance = [] if facts["chance"] is None else [("dashes", "grey", "chance")]
     figure = Figure(f"In-context learning on {name}: {facts['verdict']}", CURVE_BOTTOM_PX + 42)
     x_axis = Axis(1.0, max(rows) + 1.0, LEFT_PX + 10, WIDTH_PX - RIGHT_PX - 10, log=True)
     y_axis = Axis(0.0, 1.0, CURVE_BOTTOM_PX, CURVE_TOP_PX)
     figure.add(
-        svg.legend([*(("dot", *line) for line in lines), *([] if facts["chance"] is None else [("dashes", "grey", "chance")])], LEFT_PX, 2)[0],
+        svg.legend([("dot", *line) for line in lines] + chance, LEFT_PX, 2)[0],
         svg.left_axis(y_axis, LEFT_PX, WIDTH_PX - RIGHT_PX, [(tick, f"{tick:g}") for tick in y_axis.ticks()], f"{name}: {facts['metric']}"),
         svg.bottom_axis(x_axis, CURVE_TOP_PX, CURVE_BOTTOM_PX, [(k + 1.0, str(k)) for k in rows], "K, examples in the prompt"),
     )

@@ -184,9 +184,7 @@ def mark(shape: str, x: float, y: float, css: str, note: str) -> str:
 
 def _outline(x: float, y: float, radius_px: float, tips: int, inner_share: float, turn: float) -> str:
     """Corners of a figure with so many tips, and as many corners between them at a share of the radius."""
-    corners = [
-        (radius_px * (1 if corner % 2 == 0 else inner_share), math.pi * (corner / tips - 0.5) + turn) for corner in range(2 * tips)
-    ]
+    corners = [(radius_px * (1 if corner % 2 == 0 else inner_share), math.pi * (corner / tips - 0.5) + turn) for corner in range(2 * tips)]
     return " ".join(f"{x + radius * math.cos(angle):.1f},{y + radius * math.sin(angle):.1f}" for radius, angle in corners)
 
 

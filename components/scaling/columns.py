@@ -12,7 +12,18 @@ NAMES = {
         *("modelsize", "modelparams", "parametercount", "paramcount", "size"),
         *("paramsnonembedding", "parametersnonembedding", "nonembeddingparams", "paramsnoembed"),
     ),
-    "n_tokens": ("d", "ntokens", "tokens", "numtokens", "traintokens", "trainingtokens", "totaltokens", "tokensseen", "datasetsize", "data"),
+    "n_tokens": (
+        "d",
+        "ntokens",
+        "tokens",
+        "numtokens",
+        "traintokens",
+        "trainingtokens",
+        "totaltokens",
+        "tokensseen",
+        "datasetsize",
+        "data",
+    ),
     "flops": ("c", "flops", "flop", "trainflops", "trainingflops", "trainingflop", "totalflops", "compute", "budget", "computebudget"),
     "loss_nats": ("loss", "finalloss", "valloss", "validationloss", "evalloss", "testloss", "heldoutloss", "crossentropy"),
 }
@@ -24,7 +35,24 @@ MARKS = {
     "loss_nats": {"loss", "ppl", "perplexity"},
 }
 """Quantity -> words one of which the name of a column has that may mean it, where no name of ``NAMES`` is there."""
-NOT_MEANT = {"per", "ratio", "std", "sd", "se", "stderr", "err", "error", "min", "max", "delta", "predicted", "pred", "fit", "batch", "step"}
+NOT_MEANT = {
+    "per",
+    "ratio",
+    "std",
+    "sd",
+    "se",
+    "stderr",
+    "err",
+    "error",
+    "min",
+    "max",
+    "delta",
+    "predicted",
+    "pred",
+    "fit",
+    "batch",
+    "step",
+}
 OPTIONS = {"n_params": "--n-params-column", "n_tokens": "--n-tokens-column", "flops": "--flops-column", "loss_nats": "--loss-column"}
 UNITS = {
     **dict.fromkeys(("k", "thousand", "thousands", "kilo"), 1e3),

@@ -25,6 +25,7 @@ MAX_RUNS = 1500  # beyond, matrices of runs by runs take minutes
 EXACT_SD = 1e-6  # runs that lie so near to the law do not scatter, they are rounded
 CLIP_SD, MAD_TO_SD = 2.5, 1.4826  # errors beyond so many robust standard deviations count as that
 RATIOS_G = np.geomspace(0.01, 1000, 61)  # of the shared variance to that of each run alone; finer than any table tells
+CLEARLY = math.log(50)  # in logarithms of likelihood
 MAX_SLOPE = 1.5  # of the logarithm of the scatter over one standard deviation of log N or log D: 20 times over three of them
 
 
@@ -80,10 +81,10 @@ class Scatter:
 def estimate_scatter(
     jacobian_PR: np.ndarray, errors_P: np.ndarray, log_n_P: np.ndarray, log_d_P: np.ndarray, config: SurfaceConfig
 ) -> Scatter:
-    """Of the ways not to be alike and independent the one that its test finds in the errors of a first fit, shared errors first.
+    """Of the ways not to be alike and independent the one that its test finds in the errors of a first fit.
 
     Never two at once: a law that is wrong at one end looks like more scatter there, and the tables are too small to tell them apart.
-    Taken for uneven scatter it would narrow the interval towards the large runs, where it matters most.
+    Shared errors are taken unless uneven ones are clearly likelier, for these narrow the interval towards runs that scatter less.
 
     Args:
         jacobian_PR: slopes of the fit's relative change with each parameter.
@@ -104,10 +105,10 @@ def estimate_scatter(
         ),
         key=lambda pair: pair[0],
     )
-    if gain > 0:
+    uneven_gain, uneven = _uneven(jacobian_PR, errors_P, log_n_P, log_d_P, config)
+    if gain > max(0.0, uneven_gain - CLEARLY):
         return shared
-    gain, uneven = _uneven(jacobian_PR, errors_P, log_n_P, log_d_P, config)
-    return uneven if gain > 0 else alike
+    return uneven if uneven_gain > 0 else alike
 
 
 def _scatter(

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,7 +117,9 @@ def changed(index: int, column: int, factor: float) -> Rows:
         (changed(20, 3, 1.12), "1e20", "line 22 left out: loss .* off the rest"),
         (changed(4, 1, 1 / 2048), "1e20", "line 6 left out: C / N D .* units mixed"),
         ([*runs(), runs()[0]], "1e20", "line 26 left out: repeats line 2"),
-        ([[n, d / 2048, c, loss] for n, d, c, loss in runs()], "1e20", "far from 6 N D: check the units"),
+        (changed(5, 3, 0), "1e20", "line 7 left out: loss is 0, not positive"),
+        ([[8 * n, d, c, loss] for n, d, c, loss in runs()], "1e20", "far from 6 N D: check the units"),
+        (runs(), "1e14", "looks 1e\\+03 times below the smallest run"),
         ([[n, 20 * n, 120 * n * n, TRUTH.loss_nats(n, 20 * n)] for n in np.geomspace(1e6, 1e8, 9)], "1e20", "D is tied to N"),
         ([[n, d, c, np.exp(loss)] for n, d, c, loss in runs()], "1e20", "perplexity"),
         ([*runs(), [50.0, 4e9, 1.2e12, 3.2]], "1e20", r"line 26 left out: 8e\+07 tokens per parameter"),
@@ -142,10 +146,78 @@ def test_what_is_odd_is_a_warning_and_the_forecast_stands(
         ([[n, d, c, 6 - loss] for n, d, c, loss in runs()], "the loss rises with compute"),
         ([[n / 10 ** (6 * (i % 2)), d, 6 * n * d / 10 ** (6 * (i % 2)), y] for i, (n, d, _, y) in enumerate(runs())], "in one unit"),
         ([[n, d, c, 3.0] for n, d, c, _ in runs()], "the loss falls neither with N nor with D"),
+        ([[n, d / 2048, c, loss] for n, d, c, loss in runs()], "C is 2048 times 6 N D: does D count sequences of so many tokens"),
+        ([[n / 1e6, d / 1e9, c / 1e18, loss] for n, d, c, loss in runs()], "C is 0.001 times 6 N D; write the unit into the name"),
     ],
 )
 def test_what_no_law_can_carry_is_refused(rows: Rows, message: str, table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(message, refusal(capsys, table(rows), "--at-flops", "1e20"))
+
+
+@pytest.mark.parametrize(
+    ("header", "scales", "message"),
+    [
+        ("N,D,loss", (1e-6, 1e-9, 0), "N is 6.54 to 1.15e+03, which cannot be parameters counted one by one; write the unit into the name"),
+        ("N,D,loss", (1e-9, 1e-9, 0), "N is 0.00654 to 1.15"),
+        ("N,D,loss", (1, 1e-9, 0), "D is 0.159 to 23.1, which cannot be tokens counted one by one"),
+        ("N,D,loss", (1, 1 / 2048, 0), "0.0119 tokens per parameter (median) cannot be: D in sequences"),
+        ("N,C,loss", (1, 0, 1e-18), "D is 1.59e-10"),
+        ("C,loss", (0, 0, 1e-18), "C is 0.1 to 10, too little for FLOP"),
+        ("N,D,c4_loss_a,pile_loss_b", (1, 1, 0), "any of 'c4_loss_a', 'pile_loss_b' may hold loss_nats; name one with --loss-column"),
+    ],
+)
+def test_units_that_nothing_tells_are_refused(
+    header: str, scales: tuple[float, ...], message: str, table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    losses = header.count("loss")
+    rows = [[scale * value for scale, value in zip(scales, run, strict=False) if scale] + losses * [run[3]] for run in runs()]
+    assert message in refusal(capsys, table(rows, header), "--at-flops", "1e20")
+
+
+@pytest.mark.parametrize(
+    ("header", "scales", "read"),
+    [
+        ("N,D,C,loss", (1e-6, 1e-9, 1), "N in 1e+06, D in 1e+09"),
+        ("N,D,C,loss", (1e-9, 1e-9, 1), "N in 1e+09, D in 1e+09"),
+        ("N,D,C,loss", (1, 1, 1e-18), "C in 1e+18"),
+        ("N,D,C,loss", (1, 1, 1 / 8.64e19), "C in 8.64e+19"),
+        ("N,C,loss", (1e-6, 0, 1), "N in 1e+06"),
+        ("D,C,loss", (0, 1e-9, 1), "D in 1e+09"),
+        ("N_params_M,D_tokens_B,val_loss", (1e-6, 1e-9, 0), "read in units of 1e+09"),
+        ("params (10^6),tokens/1e9,C [EFLOPs],final val loss", (1e-6, 1e-9, 1e-18), "read in units of 1e+18"),
+        ("nParamsM,tokensB,compute (PF-days),eval/loss", (1e-6, 1e-9, 1 / 8.64e19), "read in units of 8.64e+19"),
+    ],
+)
+def test_units_that_the_name_or_the_compute_tells_are_read_and_said(
+    header: str, scales: tuple[float, ...], read: str, table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = answer(capsys, table(runs()), "--at-flops", "1e20")
+    rows = [[scale * value for scale, value in zip(scales, run, strict=False) if scale] + [run[3]] for run in runs()]
+    record = answer(capsys, table(rows, header), "--at-flops", "1e20")
+    assert any(read in text for text in record["warnings"]), record["warnings"]
+    for key in ("loss_nats", "low", "high", "n_params", "n_tokens"):
+        assert record[key] == pytest.approx(plain[key], rel=1e-6)
+
+
+def test_an_extrapolation_that_no_law_carries_is_refused(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "1e+10 times the largest run's: no forecast; check the units" in refusal(capsys, table(runs()), "--at-flops", "1e29")
+
+
+def test_a_run_may_lie_further_off_the_further_out_it_is(table: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Six thousandths of the loss a tenfold, one standard deviation, beside the law's interval and the scatter of runs."""
+    spans = {}
+    for kind in ("law", "run"):
+        record = answer(capsys, table(runs(noise=1e-5)), "--at-flops", "1e21", "--interval", kind)
+        spans[kind] = (record["high"] - record["low"]) / 2 / record["loss_nats"]
+    assert spans["run"] == pytest.approx(np.hypot(spans["law"], 1.96 * 0.012), rel=0.01)
+
+
+def test_bad_input_ends_the_process_with_status_2_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("N,D,loss\n70,1.4,3.1\n160,3.2,2.9\n410,8.2,2.7\n")
+    command = [sys.executable, "-m", "flows.forecast", str(tmp_path / "runs.csv"), "--at-flops", "1e20"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "runs.csv: N is 70 to 410" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -224,7 +296,10 @@ def test_a_plan_for_scripts_is_json_that_says_what_the_text_says(table: Callable
     text = plan_text(capsys, *own, "--flops", "1.8e19")
     told = json.loads(plan_text(capsys, *own, "--flops", "1.8e19", "--json"))
     assert f"loss {told['loss_nats']:.4f} nats per token" in text and told["low"] < told["loss_nats"] < told["high"]
-    assert f"N {told['n_params']:.3g}, D {told['n_tokens']:.3g}" in text
+    for name, key in (("N", "n_params"), ("D", "n_tokens")):
+        bounds = told[f"{key}_interval"]
+        assert f"{name} {told[key]:.3g} ({bounds[0]:.3g} to {bounds[1]:.3g})" in text
+    assert told["learning_rates"]["the ladder"] is None, "its models are too small to say anything of this one"
     assert (told["flops"], told["batch_tokens"], told["flops_interval"]) == (1.8e19, 5e5, None)
     assert told["cost_usd"] is None and told["hours"] > 0  # no source states its price
     assert set(told["published"]) == {"Kaplan 2020", "Chinchilla"} and set(told["learning_rates"]) >= {"GPT-3"}

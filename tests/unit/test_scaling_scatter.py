@@ -54,7 +54,7 @@ def test_what_is_planted_is_found(kind: str) -> None:
 
 def test_alike_and_independent_errors_are_rarely_taken_for_more() -> None:
     kinds = Counter(found(errors("alike", seed)).kind for seed in range(60))
-    assert kinds["none"] >= 36, kinds  # three tests of level .1 leave .73 or more; fewer than 36 of 60 once in 100
+    assert kinds["none"] >= 22, kinds  # three tests of level .2 leave .51 or more; fewer than 22 of 60 once in 100
 
 
 def test_slopes_and_spread_are_those_planted_and_never_extrapolated() -> None:
