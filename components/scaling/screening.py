@@ -15,6 +15,7 @@ USUAL_TOKENS_PER_PARAM = (0.1, 1e5)
 RISING_CORRELATION = 0.5  # of ranks of loss and compute
 MIN_RUNS_TO_RISE = 5
 GAP_FACTOR = 100.0  # no grid of runs leaves so wide a gap in tokens per parameter; millions beside units, or sequences, do
+SEED_SPREAD = 0.02  # of the loss, between runs of equal N and D; seeds differ by some thousandths
 GREATEST_LOSS_NATS = 12.5  # ln of 256k, that of a model that knows nothing, with the largest vocabularies in use
 
 
@@ -26,7 +27,7 @@ def screen(table: RunTable, config: SurfaceConfig, where: str) -> tuple[RunTable
     """
     table = settled(_one_kind(_same_units(table), config, where), where)
     table, flops_per_param_token = _convention(table)
-    table = _without_diverged(table, config)
+    table = _about_repeats(_without_diverged(table, config))
     if table.num_runs >= MIN_RUNS_TO_RISE and rank_correlation(table.flops_P, table.losses_P) > RISING_CORRELATION:
         raise InputError(
             f"{where}: the loss rises with compute, no law says how it goes on; check the columns (loss, not accuracy) and their units"
@@ -109,6 +110,20 @@ def _without_diverged(table: RunTable, config: SurfaceConfig) -> RunTable:
             reason = f"loss {table.losses_P[index]:.4g} exceeds {better}: diverged?"
             left_out.append((index, LeftOut(int(table.lines_P[index]), reason)))
     return drop(table, left_out, config, "are worse than smaller runs")
+
+
+def _about_repeats(table: RunTable) -> RunTable:
+    """A word on runs of equal N and D that differ by more than seeds do."""
+    if table.n_params_P is None or table.n_tokens_P is None:
+        return table
+    _, group_P = np.unique(np.stack([table.n_params_P, table.n_tokens_P]), axis=1, return_inverse=True)
+    groups = [table.losses_P[group_P.ravel() == group] for group in range(int(group_P.max()) + 1)]
+    spreads = [float(np.ptp(losses) / losses.min()) for losses in groups if len(losses) > 1]
+    if not spreads or float(np.median(spreads)) < SEED_SPREAD:
+        return table
+    spread = f"{len(spreads)} pairs of N and D have several runs, which differ by {100 * np.median(spreads):.2g} % (median)"
+    said = f"{spread}, more than seeds do: of a sweep of learning rates keep the best run of each pair"
+    return table.subset(np.ones(table.num_runs, bool), warnings=[said])
 
 
 def drop(table: RunTable, left_out: Sequence[tuple[int, LeftOut]], config: SurfaceConfig, what: str) -> RunTable:

@@ -126,9 +126,7 @@ class Study:
         span = largest / float(self.table.flops_P.min())
         if ratio > limit:
             worst = "; no published forecast went beyond 10,000 times (GPT-4 report)" if ratio > 1e4 else ""
-            drift = (
-                f"laws miss larger runs by {100 * self.config.surface.drift_per_decade:.2g} % a tenfold: a run's interval allows for it"
-            )
+            drift = f"laws miss larger runs by {100 * self.config.surface.drift_per_decade:.2g} % a tenfold: a run's interval allows for it"
             said.append(f"looks {ratio:.3g} times beyond the largest run, whose compute is {span:.3g} times the smallest's{worst}; {drift}")
         if flops * limit < self.table.flops_P.min():
             said.append(f"looks {self.table.flops_P.min() / flops:.3g} times below the smallest run")

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 
 from components.artifacts import write_json
+from components.scaling import table_forecast
 from components.scaling.surface import Surface
+from components.scaling.table import RunTable
 from flows import forecast, params, plan
+from tests.scaling_example import CONFIG
 
 TRUTH = Surface(1.7, 400.0, 2000.0, 0.34, 0.37, 1.0, 1.0)
 KEYS = {"loss_nats", "low", "high", "method", "n_params", "n_tokens", "warnings"}
@@ -39,6 +42,15 @@ def table(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, Any]:
+    """The forecast at 1e20 FLOP from the runs as they are."""
+    n_params, n_tokens, flops, losses = np.array(runs()).T
+    found = table_forecast.study(RunTable(flops, losses, np.arange(len(flops)), n_params, n_tokens), CONFIG, 0.95, "runs")
+    forecast_ = found.forecast(table_forecast.Point(1e20))
+    return table_forecast.record(forecast_, forecast_.interval, found.table)
 
 
 def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
@@ -116,6 +128,7 @@ def changed(index: int, column: int, factor: float) -> Rows:
         (changed(20, 3, 2.5), "1e20", "line 22 left out: loss .* diverged"),
         (changed(20, 3, 1.12), "1e20", "line 22 left out: loss .* off the rest"),
         (changed(4, 1, 1 / 2048), "1e20", "line 6 left out: C / N D .* units mixed"),
+        ([*runs(), *([n, d, c, 1.05 * loss] for n, d, c, loss in runs()[:4])], "1e20", "4 pairs of N and D .* differ by 5 %"),
         ([*runs(), runs()[0]], "1e20", "line 26 left out: repeats line 2"),
         (changed(5, 3, 0), "1e20", "line 7 left out: loss is 0, not positive"),
         ([[8 * n, d, c, loss] for n, d, c, loss in runs()], "1e20", "far from 6 N D: check the units"),
@@ -189,9 +202,8 @@ def test_units_that_nothing_tells_are_refused(
     ],
 )
 def test_units_that_the_name_or_the_compute_tells_are_read_and_said(
-    header: str, scales: tuple[float, ...], read: str, table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    header: str, scales: tuple[float, ...], read: str, plain: dict[str, Any], table: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plain = answer(capsys, table(runs()), "--at-flops", "1e20")
     rows = [[scale * value for scale, value in zip(scales, run, strict=False) if scale] + [run[3]] for run in runs()]
     record = answer(capsys, table(rows, header), "--at-flops", "1e20")
     assert any(read in text for text in record["warnings"]), record["warnings"]
