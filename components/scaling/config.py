@@ -40,7 +40,7 @@ class SurfaceConfig(Frozen):
     scatter_level: float = Field(gt=0, lt=0.5)
     """Level of the tests for errors that runs share, and for scatter that changes with N or D. What a test finds widens the interval."""
     shared_length: float = Field(gt=0)
-    """Shared errors of two runs fade over this distance in ln N and ln D: 1 is a factor of 2.7."""
+    """Shared errors of two runs fade over this distance in ln N and ln D: 2 is a factor of 7.4."""
     huber_delta: float = Field(gt=0)
     """Of the Huber loss of approach 3 (Hoffmann 2022, section 3.3: 1e-3)."""
     starts_kept: int = Field(ge=1)

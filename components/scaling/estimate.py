@@ -14,8 +14,9 @@ from components.errors import InputError
 from components.scaling import profile
 from components.scaling.config import ExtrapolationConfig, SurfaceConfig
 from components.scaling.fits import Fit
+from components.scaling.misfit import Misfit, estimate_misfit
 from components.scaling.profile import Region, confidence_region
-from components.scaling.scatter import MAX_RUNS, Scatter, estimate_scatter
+from components.scaling.scatter import MAX_RUNS, Scatter, clipped, estimate_scatter
 from components.scaling.screening import drop
 from components.scaling.surface import PARAMETERS, Best, Problem, Surface, fit_surface, fitted, jacobian, problem, search
 from components.scaling.table import LeftOut, RunTable
@@ -42,8 +43,19 @@ class SurfaceFit:
     best: Best
     region: Region
     scatter: Scatter
+    misfit: Misfit | None
     table: RunTable
     confidence: float
+
+    def loss_nats(self, n_params: float, n_tokens: float) -> float:
+        """Loss [nats] expected at N and D: the law's, off it as near runs are."""
+        return float(self.best.surface.loss_nats(n_params, n_tokens)) * (1 + self.off_the_law(n_params, n_tokens)[0])
+
+    def off_the_law(self, n_params: float, n_tokens: float) -> tuple[float, float]:
+        """Relative error of the law expected at N and D, and the share of the variance of errors shared by near runs that is left."""
+        if self.misfit is None:
+            return 0.0, 1.0
+        return self.misfit.at(math.log(n_params / self.region.reference_n), math.log(n_tokens / self.region.reference_d))
 
     def exponent_intervals(self) -> dict[str, Interval]:
         """Of alpha, beta, and of a and b in N ~ C^a, D ~ C^b."""
@@ -82,12 +94,14 @@ class SurfaceFit:
         """Of one new run at N and D, whose own scatter comes on top."""
         logs = math.log(n_params / self.region.reference_n), math.log(n_tokens / self.region.reference_d)
         own = self.scatter.spread_at(*logs) * math.sqrt(self.region.critical * self.region.variance)
-        return with_scatter(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), own)
+        return with_scatter(interval, self.loss_nats(n_params, n_tokens), own)
 
     def _with_shared(self, interval: Interval, n_params: float, n_tokens: float) -> Interval:
-        sd = math.sqrt(self.region.variance * self.scatter.own_share * self.scatter.shared_ratio)
+        error, left = self.off_the_law(n_params, n_tokens)
+        sd = math.sqrt(self.region.variance * self.scatter.own_share * self.scatter.shared_ratio * left)
         shared = sd * self.scatter.target_quantile(self.confidence) if sd else 0.0
-        return with_scatter(interval, float(self.best.surface.loss_nats(n_params, n_tokens)), shared)
+        moved = interval[0] * (1 + error), interval[1] * (1 + error)
+        return with_scatter(moved, self.loss_nats(n_params, n_tokens), shared)
 
     def _widened(self, interval: Interval, value: "Functional") -> Interval:
         """The profile interval, its ends as much further from the estimate as the scatter asks."""
@@ -138,7 +152,7 @@ def estimate_surface(table: RunTable, config: ExtrapolationConfig, confidence: f
     """
     surface = config.surface
     table = without_outliers(table, surface)
-    best, scatter = _with_scatter(table, surface)
+    best, scatter, misfit = _with_scatter(table, surface)
     law = best.surface
     if float(np.ptp(fitted(law, best.problem))) < FLAT * law.loss_nats(law.reference_n, law.reference_d):
         raise InputError(f"{where}: the loss falls neither with N nor with D; check the columns and their units")
@@ -147,7 +161,7 @@ def estimate_surface(table: RunTable, config: ExtrapolationConfig, confidence: f
     warnings = [*table.warnings, *noise, *_about(best, region, surface)]
     errors = np.log(table.losses_P) - np.log(law.loss_nats(table.n_params_P, table.n_tokens_P))
     fit = Fit(METHOD, law, errors, 1, int(not best.converged), table.left_out, tuple(warnings))
-    return SurfaceFit(fit, best, region, scatter, table, confidence)
+    return SurfaceFit(fit, best, region, scatter, misfit, table, confidence)
 
 
 def without_outliers(table: RunTable, config: SurfaceConfig) -> RunTable:
@@ -186,12 +200,16 @@ def _scaled_errors(best: Best, runs: Problem) -> tuple[np.ndarray, float]:
     return errors_P, max(MAD_TO_SD * correction * float(np.median(np.abs(errors_P))), 1e-9)
 
 
-def _with_scatter(table: RunTable, config: SurfaceConfig) -> tuple[Best, Scatter]:
-    """The fit, and how the runs scatter about it."""
+def _with_scatter(table: RunTable, config: SurfaceConfig) -> tuple[Best, Scatter, Misfit | None]:
+    """The fit, how the runs scatter about it, and the errors that near runs share, if they do."""
     runs = _problem(table)
     best = fit_surface(runs, config)
     errors_P = runs.losses_P / fitted(best.surface, runs) - 1
-    return best, estimate_scatter(jacobian(best.surface, runs), errors_P, runs.log_n_P, runs.log_d_P, config)
+    scatter = estimate_scatter(jacobian(best.surface, runs), errors_P, runs.log_n_P, runs.log_d_P, config)
+    if scatter.kind != "near":
+        return best, scatter, None
+    misfit = estimate_misfit(runs.log_n_P, runs.log_d_P, clipped(errors_P), scatter.shared_ratio, config.shared_length)
+    return best, scatter, misfit
 
 
 def _about_scatter(found: Scatter, own_sd: float, num_runs: int) -> list[str]:
@@ -205,7 +223,7 @@ def _about_scatter(found: Scatter, own_sd: float, num_runs: int) -> list[str]:
     if found.kind == "size":
         said.append(f"runs of one size share errors of {shared}; the interval allows for the target's own")
     if found.kind == "near":
-        said.append(f"the law misses near runs together, by {shared}; the interval allows for such a miss at the target")
+        said.append(f"the law misses near runs together, by {shared}; the interval allows for what is not known of it at the target")
     return said
 
 

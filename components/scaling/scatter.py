@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.scaling.config import SurfaceConfig
+from components.scaling.misfit import matern
 
 MIN_RUNS = 20  # below, the tests have no power, and their levels do not hold
 MAX_RUNS = 1500  # beyond, matrices of runs by runs take minutes
@@ -96,8 +97,7 @@ def estimate_scatter(
     alike = _scatter("none", jacobian_PR)
     if num_runs < MIN_RUNS or num_runs > MAX_RUNS or float(np.sqrt(np.mean(errors_P**2))) < EXACT_SD:
         return alike
-    usual = CLIP_SD * MAD_TO_SD * float(np.median(np.abs(errors_P)))
-    errors_P = np.clip(errors_P, -usual, usual)  # heavy tails look like uneven scatter
+    errors_P = clipped(errors_P)  # heavy tails look like uneven scatter
     gain, shared = max(
         (
             _shared(kind, correlation, jacobian_PR, errors_P, config)
@@ -109,6 +109,12 @@ def estimate_scatter(
     if gain > max(0.0, uneven_gain - CLEARLY):
         return shared
     return uneven if uneven_gain > 0 else alike
+
+
+def clipped(errors_P: np.ndarray) -> np.ndarray:
+    """Errors cut to a few robust standard deviations."""
+    usual = CLIP_SD * MAD_TO_SD * float(np.median(np.abs(errors_P)))
+    return np.asarray(np.clip(errors_P, -usual, usual))
 
 
 def _scatter(
@@ -178,10 +184,8 @@ def _shared(
 
 def _correlations(log_n_P: np.ndarray, log_d_P: np.ndarray, length: float) -> dict[str, np.ndarray]:
     """Of the shared parts: near runs (Matern 3/2 of the distance in log N and log D), and runs of one size where sizes repeat."""
-    over_n, over_d = np.abs(log_n_P[:, None] - log_n_P), log_d_P[:, None] - log_d_P
-    distance = math.sqrt(3) / length * np.hypot(over_n, over_d)
-    kinds = {"near": (1 + distance) * np.exp(-distance)}
-    same_size = (over_n < 1e-9).astype(float)
+    kinds = {"near": matern(log_n_P[:, None], log_d_P[:, None], log_n_P, log_d_P, length)}
+    same_size = (np.abs(log_n_P[:, None] - log_n_P) < 1e-9).astype(float)
     if same_size.sum() > 1.5 * len(log_n_P):
         kinds["size"] = same_size
     return kinds

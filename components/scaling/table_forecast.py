@@ -23,6 +23,7 @@ from components.scaling.uncertainty import MIN_RUNGS, fit_ladder
 from components.scaling.uncertainty import Fit as LadderFit
 
 COMPUTE_METHOD = "L(C) = E + A C^-b"
+LEAST_SAID_PERCENT = 0.05
 FARTHEST = 1e9  # times the largest run's compute; who asks for more has a unit wrong
 
 
@@ -89,9 +90,11 @@ class Study:
             interval, sizes, tokens = bounds["loss_nats"], bounds["n_params"], bounds["n_tokens"]
         else:
             interval = surface.loss_interval(n_params, n_tokens)
-        loss = float(surface.fit.predict(n_params, n_tokens))
+        loss = surface.loss_nats(n_params, n_tokens)
         run = self._with_drift(surface.run_interval(interval, n_params, n_tokens), loss, ratio)
-        said = (*self.warnings, *surface.fit.warnings, *self._distance(point.flops, n_params, n_tokens))
+        off = 100 * surface.off_the_law(n_params, n_tokens)[0]
+        near = [f"the forecast lies {off:+.2f} % off the law, as near runs do"] if abs(off) > LEAST_SAID_PERCENT else []
+        said = (*self.warnings, *surface.fit.warnings, *near, *self._distance(point.flops, n_params, n_tokens))
         return TableForecast(METHOD, point.flops, n_params, n_tokens, loss, interval, run, sizes, tokens, ratio, said)
 
     def _from_compute(self, point: Point) -> TableForecast:
