@@ -81,7 +81,7 @@ def planted(number: int, scatter: str = "alike") -> Planted:
 def _errors(rng: np.random.Generator, scatter: str, sizes: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Errors of mean square 1: alike; falling with N^.4; Student's with 3 degrees of freedom; half of the variance one for a size; or
 
-    half of it a smooth function of log N and log D, a Gaussian process that fades over factors of 4.5 (the fit supposes 2.7).
+    half of it a smooth function of log N and log D, a Gaussian process that fades over factors of 4.5 (the fit supposes 7.4).
     """
     own = rng.normal(size=len(sizes))
     if scatter == "uneven":

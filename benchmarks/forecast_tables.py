@@ -28,6 +28,7 @@ from flows import params
 
 DATA = Path("../shared/data/scaling")
 RATIOS = (3, 10, 30, 100)  # largest compute over that of the largest run that the fit sees
+QUICK_RATIOS = (10,)
 MIN_RUNS = 8
 CONFIDENCE = 0.95
 Columns = dict[str, str | None]
@@ -87,12 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the rows; write results/forecast_tables.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.forecast_tables", description=__doc__)
     parser.add_argument("--tables", type=Path, metavar="FOLDER", help="CSV files of runs, a table each")
+    parser.add_argument("--quick", action="store_true", help="of each table only the cut at a tenth")
     args = parser.parse_args(argv)
+    ratios = QUICK_RATIOS if args.quick else RATIOS
     config = params.load(Sections).extrapolation
     with tempfile.TemporaryDirectory() as folder:
         tables = published_tables(Path(folder)) if DATA.exists() else {}
         tables |= {path.stem: (path, {}) for path in sorted(args.tables.glob("*.csv"))} if args.tables else {}
-        found = {name: _table(name, path, columns, config) for name, (path, columns) in tables.items()}
+        found = {name: _table(name, path, columns, ratios, config) for name, (path, columns) in tables.items()}
     if DATA.exists():
         _refit(config)
     _summary([one for rows in found.values() for one in rows.values()])
@@ -102,10 +105,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _table(name: str, path: Path, columns: Columns, config: ExtrapolationConfig) -> dict[int, HeldOut]:
+def _table(name: str, path: Path, columns: Columns, ratios: Sequence[int], config: ExtrapolationConfig) -> dict[int, HeldOut]:
     """Ratio -> its held-out runs; what is refused is printed."""
     found: dict[int, HeldOut] = {}
-    for ratio in RATIOS:
+    for ratio in ratios:
         try:
             one = held_out(name, read_table(path, columns), config, ratio)
         except InputError as error:
