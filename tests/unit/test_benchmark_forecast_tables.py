@@ -44,10 +44,10 @@ def test_a_folder_of_tables_gives_a_row_for_each_cut(
     monkeypatch.setattr(forecast_tables, "DATA", tmp_path / "nothing")
     write(tmp_path / "mine.csv", 0.003)
     (tmp_path / "short.csv").write_text("N,D,loss\n1e8,2e9,3\n")
-    assert forecast_tables.main(["--tables", str(tmp_path)]) == 0
+    assert forecast_tables.main(["--tables", str(tmp_path), "--quick"]) == 0
     printed = capsys.readouterr().out
     assert "short" in printed and "too few to try" in printed
     written = json.loads((tmp_path / "results/forecast_tables.json").read_text())
     assert set(written) == {"mine", "short"} and written["short"] == {}
     assert written["mine"]["10"]["held_out"] == 6 and abs(written["mine"]["10"]["error"]) < 0.03
-    assert f"{len(written['mine'])} cuts" in printed
+    assert "1 cuts: " in printed
