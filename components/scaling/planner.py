@@ -181,7 +181,7 @@ def published(flops: float) -> tuple[Answer, ...]:
 def _batch(loss_nats: float, noise_scale_tokens: float | None) -> tuple[float, str, list[str]]:
     """The critical batch: at it half of the steps' and half of the tokens' efficiency is lost (McCandlish 2018)."""
     if noise_scale_tokens is not None:
-        return noise_scale_tokens, "the noise scale given", []
+        return noise_scale_tokens, "the measured noise scale", []
     said = "the batch is Kaplan's law of the noise scale, measured on WebText2: measure your own and give --noise-scale"
     return 2.1e8 / loss_nats ** (1 / 0.21), "Kaplan 2020: 2.1e8 tokens / L^(1 / 0.21)", [said]
 

@@ -85,7 +85,8 @@ def estimate_scatter(
     """Of the ways not to be alike and independent the one that its test finds in the errors of a first fit.
 
     Never two at once: a law that is wrong at one end looks like more scatter there, and the tables are too small to tell them apart.
-    Shared errors are taken unless uneven ones are clearly likelier, for these narrow the interval towards runs that scatter less.
+    Errors that near runs share come first unless others are clearly likelier: they tell something of the target. Uneven ones come last,
+    for they narrow the interval towards runs that scatter less.
 
     Args:
         jacobian_PR: slopes of the fit's relative change with each parameter.
@@ -98,13 +99,13 @@ def estimate_scatter(
     if num_runs < MIN_RUNS or num_runs > MAX_RUNS or float(np.sqrt(np.mean(errors_P**2))) < EXACT_SD:
         return alike
     errors_P = clipped(errors_P)  # heavy tails look like uneven scatter
-    gain, shared = max(
-        (
-            _shared(kind, correlation, jacobian_PR, errors_P, config)
-            for kind, correlation in _correlations(log_n_P, log_d_P, config.shared_length).items()
-        ),
-        key=lambda pair: pair[0],
-    )
+    found = {
+        kind: _shared(kind, correlation, jacobian_PR, errors_P, config)
+        for kind, correlation in _correlations(log_n_P, log_d_P, config.shared_length).items()
+    }
+    gain, shared = max(found.values(), key=lambda pair: pair[0])
+    if found["near"][0] > max(0.0, gain - CLEARLY):
+        gain, shared = found["near"]
     uneven_gain, uneven = _uneven(jacobian_PR, errors_P, log_n_P, log_d_P, config)
     if gain > max(0.0, uneven_gain - CLEARLY):
         return shared

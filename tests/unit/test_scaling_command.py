@@ -278,6 +278,8 @@ def test_the_compute_for_a_loss_reaches_it(table: Callable[..., str], capsys: py
     flops = float(first[3])
     n, d = TRUTH.optimum(flops, 6.0)
     assert TRUTH.loss_nats(n, d) == pytest.approx(3.0, rel=0.01)
+    hours = plan_text(capsys, "--table", table(runs()), "--loss", "3.0", "--device", "h100-80gb").splitlines()[0]
+    assert re.fullmatch(r"loss 3 takes \S+ FLOP \(\S+ to \S+\), \S+ hours \(\S+ to \S+\)", hours)
     assert plan.main(["--table", table(runs()), "--loss", "1.0"]) == 2
     assert "does not reach it" in capsys.readouterr().err
 
@@ -298,7 +300,11 @@ def test_a_plan_from_the_graphs_ladder(tmp_path: Path, monkeypatch: pytest.Monke
             )
     text = plan_text(capsys, "--flops", "1e14")
     assert "by those of the ladder" in text
-    assert "warning: looks" in text
+    assert "warning: looks" in text and "Kaplan 2020: 2.1e8 tokens" in text
+    assert "such a batch leaves" in text, "the law's batch is of other models"
+    largest = Path(f"metrics/ladder/{list(ladder.rungs)[-1]}-{ladder.seeds[-1]}.json")
+    write_json(largest, {**json.loads(largest.read_text()), "noise_scale_tokens": 700.0})
+    assert "batch 700 tokens (the measured noise scale)" in plan_text(capsys, "--flops", "1e14")
     assert plan.main(["--hours", "1"]) == 2
     assert "need --device" in capsys.readouterr().err
 
