@@ -1,7 +1,7 @@
 """Forecast the loss of a larger run from a table of smaller ones: a CSV file with columns of N, D, C and loss.
 
 By default at the N and D of least loss for the compute. The interval is the law's: where the loss would lie on average over new runs;
---interval run adds the scatter of one run.
+--interval run adds the scatter of one run, and what laws drift by beyond the runs.
 """
 
 import argparse
