@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from components.artifacts import read_json
 from components.errors import InputError
@@ -84,7 +83,8 @@ def ancestors(score: str) -> Ancestors:
     for path in found.values():
         _check(path, hashes[path], f"what {checkpoint} rests on")
     task = re.search(r"--task (\S+)", cell.command)
-    return Ancestors(cell.name, checkpoint, *(found[kind] for kind in KINDS), task[1] if task else None, hashes)
+    tokens, corpus, tasks = (found[kind] for kind in KINDS)
+    return Ancestors(cell.name, checkpoint, tokens, corpus, tasks, task[1] if task else None, hashes)
 
 
 def _model(cells: dict[str, Cell], score: str) -> tuple[Cell, Path]:
@@ -164,7 +164,7 @@ def _kind(path: Path) -> str | None:
     """What the artifact's manifest says that it is; None for a file or a folder without one. InputError where nothing is."""
     if not path.exists():
         raise InputError(f"{path}: is not here; run dvc checkout {path}, or dvc repro")
-    manifest: Any = read_json(path / "manifest.json") if (path / "manifest.json").exists() else {}
+    manifest: dict[str, str] = read_json(path / "manifest.json") if (path / "manifest.json").exists() else {}
     return manifest.get("kind")
 
 

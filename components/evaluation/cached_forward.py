@@ -97,9 +97,9 @@ class _Attend:
         width = x_BTD.shape[-1]
         weight_ED, bias_E = self.attention.query_key_value.weight, self.attention.query_key_value.bias
         q_BHTK = self._heads(F.linear(_taken(x_BTD, self.asked_BA), weight_ED[:width], bias_E[:width]))
-        k_BHTK, v_BHTK = map(self._heads, F.linear(x_BTD, weight_ED[width:], bias_E[width:]).chunk(2, dim=-1))
-        k_BHSK = torch.cat([self.past_k.expand(len(x_BTD), -1, -1, -1), k_BHTK], dim=2)
-        v_BHSK = torch.cat([self.past_v.expand(len(x_BTD), -1, -1, -1), v_BHTK], dim=2)
+        k_BTD, v_BTD = F.linear(x_BTD, weight_ED[width:], bias_E[width:]).chunk(2, dim=-1)
+        k_BHSK = torch.cat([self.past_k.expand(len(x_BTD), -1, -1, -1), self._heads(k_BTD)], dim=2)
+        v_BHSK = torch.cat([self.past_v.expand(len(x_BTD), -1, -1, -1), self._heads(v_BTD)], dim=2)
         self.keys_values = (k_BHSK, v_BHSK)
         y_BHTK = self._attended(q_BHTK, k_BHSK, v_BHSK)
         projected: Tensor = self.attention.projection(y_BHTK.transpose(1, 2).flatten(2))
@@ -117,7 +117,7 @@ class _Attend:
         return torch.cat(parts, dim=2)
 
     def _heads(self, x_BTD: Tensor) -> Tensor:
-        return x_BTD.unflatten(-1, (self.past_k.shape[1], -1)).transpose(1, 2)
+        return x_BTD.reshape(*x_BTD.shape[:2], self.past_k.shape[1], -1).transpose(1, 2)
 
 
 def _taken(x_BTD: Tensor, asked_BA: Tensor | None) -> Tensor:
