@@ -15,6 +15,7 @@ from flows import provenance, tracking
 KINDS = ("token_shards", "corpus", "tasks")
 LOCKS = (Path("dvc.lock"), Path("studies/dvc.lock"))
 SCORES_FILES = ("scores.json", "metrics.json")  # of flows.evaluate and flows.finetune
+SCRATCH = "trained from scratch on its task alone, on no document of a corpus"
 SHORT_HASH = 12
 
 
@@ -74,7 +75,7 @@ def ancestors(score: str) -> Ancestors:
     cells = read_locks()
     cell, checkpoint = _model(cells, score)
     if "--init scratch" in cell.command:
-        raise InputError(f"{checkpoint}: was trained from scratch on its task alone, on no document of a corpus")
+        raise InputError(f"{checkpoint}: was {SCRATCH}")
     makers = _makers(cells)
     found = {kind: path for path in _upstream(makers, cell) if (kind := _kind(path)) in KINDS}
     if set(found) != set(KINDS):
@@ -98,13 +99,15 @@ def _model(cells: dict[str, Cell], score: str) -> tuple[Cell, Path]:
         return _model_of(cells, maker)
     if not path.exists():
         return _model_of(cells, _cell_of_run(cells, score))
-    if path.is_dir() and (path / "manifest.json").exists() and _kind(path) == "checkpoint":
-        return _by_weights(cells, path, read_json(path / "manifest.json")["sha256"])
-    file = next((path / name for name in SCORES_FILES if (path / name).exists()), path) if path.is_dir() else path
-    scores = read_json(file) if file.is_file() else None
-    if not isinstance(scores, dict) or "checkpoint_sha256" not in scores:
-        raise InputError(f"{score}: says nothing of its model; give what flows.evaluate or flows.finetune wrote, or a file of metrics/")
-    return _by_weights(cells, file, scores["checkpoint_sha256"])
+    file = next((path / name for name in SCORES_FILES if (path / name).exists()), path / "manifest.json") if path.is_dir() else path
+    facts = read_json(file) if file.is_file() else {}
+    if "checkpoint_sha256" in facts:
+        if facts["checkpoint_sha256"] is None:
+            raise InputError(f"{score}: the model was {SCRATCH}")
+        return _by_weights(cells, file, facts["checkpoint_sha256"])
+    if facts.get("kind") == "checkpoint":
+        return _by_weights(cells, path, facts["sha256"])
+    raise InputError(f"{score}: says nothing of its model; give what flows.evaluate or flows.finetune wrote, or a file of metrics/")
 
 
 def _model_of(cells: dict[str, Cell], cell: Cell) -> tuple[Cell, Path]:

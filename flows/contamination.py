@@ -1,6 +1,6 @@
 """Was a score's model trained on the test items? From the score along dvc.lock to the documents; scores of all, clean and dirty items.
 
-SCORE is what flows.evaluate wrote; or any other score of the graph, whose items are counted only, for it does not keep their answers.
+SCORE is what flows.evaluate or flows.finetune wrote; or any score of the graph, whose items are counted only: their answers are not kept.
 An item is dirty if a run of N of its words stands in a training document (GPT-3 appendix C; N: section protocol of params.yaml).
 """
 
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the way from the score to the documents, and a line for each task; exit status 2 with one line where there is no way."""
     parser = argparse.ArgumentParser(prog="python -m flows.contamination", description=__doc__)
     parser.add_argument(
-        "score", metavar="SCORE", help="folder of flows.evaluate; a file of metrics/, a checkpoint, or the id of a run in MLflow"
+        "score",
+        metavar="SCORE",
+        help="OUT of flows.evaluate or flows.finetune; a file of metrics/, a checkpoint, or the id of a run in MLflow",
     )
     parser.add_argument("--json", action="store_true", help="all facts as JSON")
     args = parser.parse_args(argv)
@@ -54,13 +56,18 @@ def search(way: Ancestors, score: Path, config: ProtocolConfig) -> tuple[int, Fo
     from components.evaluation.contamination import trained_texts
 
     documents = trained_texts(way.corpus, way.tokens)
-    answers = score / "scores.json" if score.is_dir() else score
-    if answers.name == "scores.json" and answers.exists():
-        return len(documents), _with_answers(answers, documents, config)
-    return len(documents), _counts(way, documents, config)
+    folder = score if score.is_dir() else score.parent
+    if (folder / "scores.json").exists():
+        found = _of_prompts(folder, documents, config)
+    elif (folder / "items.jsonl").exists():
+        found = _of_fine_tuning(folder, documents, config)
+    else:
+        found = _counts(way, documents, config)
+    return len(documents), found
 
 
-def _with_answers(file: Path, documents: Sequence[str], config: ProtocolConfig) -> Found:
+def _of_prompts(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> Found:
+    """OUT of flows.evaluate."""
     from components.artifacts import read_json
     from components.evaluation.contamination import clean_against_all, find_overlap
     from components.evaluation.report import score_of
@@ -68,11 +75,35 @@ def _with_answers(file: Path, documents: Sequence[str], config: ProtocolConfig) 
     from flows.evaluate import read_outcomes
 
     found = {}
-    for name, facts in read_json(file)["tasks"].items():
-        task, outcomes = TaskFile.model_validate(facts["task"]), read_outcomes(file.parent, name)
+    for name, facts in read_json(folder / "scores.json")["tasks"].items():
+        task, outcomes = TaskFile.model_validate(facts["task"]), read_outcomes(folder, name)
         overlap = find_overlap([one.text for one in outcomes], documents, config)
         found[name] = clean_against_all(overlap, score_of(task, outcomes), config)
     return found
+
+
+def _of_fine_tuning(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> Found:
+    """OUT of flows.finetune."""
+    import numpy as np
+
+    from components.artifacts import read_json
+    from components.evaluation.contamination import clean_against_all, find_overlap
+    from components.evaluation.label_scores import label_score
+
+    metrics = read_json(folder / "metrics.json")
+    rows = [json.loads(line) for line in (folder / "items.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
+    answers = [[row["predicted"] for row in rows], [row["right"] for row in rows]]
+    if isinstance(answers[1][0], str):  # names of classes
+        names = sorted({*answers[0], *answers[1], *filter(None, [metrics["positive"]])})
+        answers = [[names.index(answer) for answer in side] for side in answers]
+    predicted_N, right_N = map(np.array, answers)
+    positive = None if metrics["positive"] is None else names.index(metrics["positive"])
+
+    def score_of(items: np.ndarray) -> float:
+        return label_score(metrics["metric"], predicted_N[items], right_N[items], positive)
+
+    overlap = find_overlap([row["text"] for row in rows], documents, config)
+    return {metrics["task"]: clean_against_all(overlap, score_of, config)}
 
 
 def _counts(way: Ancestors, documents: Sequence[str], config: ProtocolConfig) -> Found:

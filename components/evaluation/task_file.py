@@ -6,7 +6,7 @@ A key that is left out means that the task has no such thing; numbers that can c
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from components.config import Frozen
 from components.evaluation.config import Normalization
@@ -116,6 +116,13 @@ class TaskFile(DataFile):
     """For ``text``: expression: is this row the first of a text? The rows up to the next such one are its further lines. None: all are."""
     detokenizer: Detokenizer = "none"
     """For ``text``: undoes the data set's tokenisation before the model reads it."""
+
+    @field_validator("choices", "answers", mode="before")
+    @classmethod
+    def _expression(cls, value: object) -> object:
+        if isinstance(value, list):
+            raise ValueError("must be an expression over the columns; put quotes around the list")
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from components.artifacts import write_json, write_manifest
+from components.artifacts import read_json, write_json, write_manifest, write_text
 from components.tasks.items import save_tasks
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.tokenization.shards import StreamDocument, write_stream
@@ -156,3 +156,22 @@ def test_nothing_is_dirty_in_what_it_was_trained_on(
 ) -> None:
     found = contamination(world, "honest", monkeypatch, capsys)
     assert (found["dirty_items"], found["verdict"]) == (0, "cannot tell")
+
+
+def test_a_fine_tuned_model_s_answers_are_told_apart_too(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every leaked item right, of the others one in four, which are the tailors; F1 of the smiths by hand."""
+    monkeypatch.chdir(world / "leaked")
+    rows = [json.loads(line) for line in (world / "trades.jsonl").read_text(encoding="utf-8").splitlines()]
+    right = [TRADES[row["label"]] for row in rows]
+    predicted = [trade if number < LEAKED else "tailor" for number, trade in enumerate(right)]
+    lines = [{"text": told(row), "predicted": said, "right": trade} for row, said, trade in zip(rows, predicted, right, strict=True)]
+    sha256 = read_json(Path("data/target/manifest.json"))["sha256"]
+    write_json(Path("tuned/metrics.json"), {"task": "smiths", "metric": "f1", "positive": "smith", "checkpoint_sha256": sha256})
+    write_text(Path("tuned/items.jsonl"), "".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["tuned", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["tasks"]["smiths"]
+    hits, missed = right[:LEAKED].count("smith"), right[LEAKED:].count("smith")
+    assert (found["all"], found["clean"], found["dirty"]) == (pytest.approx(2 * hits / (2 * hits + missed)), 0, 1)
+    assert (found["dirty_items"], found["verdict"]) == (LEAKED, "inflated")

@@ -64,11 +64,14 @@ def lock() -> None:
         ("copy", "data/target", None),
         ("scores", "data/target", None),
         ("scores/scores.json", "data/target", None),
+        ("tuned", "data/target", None),
     ],
 )
 def test_every_kind_of_score_leads_to_the_corpus(repository: Path, score: str, checkpoint: str, task: str | None) -> None:
     shutil.copytree("data/target", "copy")
     write_json(Path("scores/scores.json"), {"checkpoint_sha256": "weights of data/target"})
+    write_json(Path("tuned/metrics.json"), {"checkpoint_sha256": "weights of data/target"})
+    write_manifest(Path("tuned"), "checkpoint", sha256="weights that are new")
     found = ancestors(score)
     assert (found.checkpoint, found.task) == (Path(checkpoint), task)
     assert (found.tokens, found.corpus, found.tasks) == (Path("data/tokens"), Path("data/corpus"), Path("data/tasks"))
@@ -81,6 +84,10 @@ def damage(path: str) -> Callable[[], None]:
 
 def other_model() -> None:
     write_json(Path("scores/scores.json"), {"checkpoint_sha256": "weights of another"})
+
+
+def from_scratch() -> None:
+    write_json(Path("new/metrics.json"), {"checkpoint_sha256": None})
 
 
 BREAKS: list[tuple[str, Callable[[], Any], str]] = [
@@ -96,6 +103,7 @@ BREAKS: list[tuple[str, Callable[[], Any], str]] = [
     ("data/scratch", lambda: None, "data/scratch: was trained from scratch on its task alone, on no document of a corpus"),
     ("data/capability", lambda: None, "data/capability: pretrain_capability was not trained on a curated corpus"),
     ("scores", other_model, "scores/scores.json: its model (weights weights of a) is none that dvc.lock knows"),
+    ("new", from_scratch, "new: the model was trained from scratch on its task alone, on no document of a corpus"),
     ("metrics", lambda: None, "metrics: says nothing of its model"),
     ("metrics/none.json", lambda: None, "metrics/none.json: not there, and no output of dvc.lock"),
 ]  # fmt: skip

@@ -141,6 +141,7 @@ BAD_FILES = [
     ({"files": None}, "name one of files, hub and generated"),
     ({"shots": -1}, "shots: Input should be greater than or equal to 0"),
     ({"colour": 1}, "colour is not a known parameter"),
+    ({"choices": ["bad", "good"]}, "choices: must be an expression over the columns; put quotes around the list"),
 ]
 
 
