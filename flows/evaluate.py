@@ -17,6 +17,7 @@ from flows import task_files
 
 if TYPE_CHECKING:
     from components.evaluation.protocols import Examiner, Outcome
+    from components.evaluation.task_data import Loaded
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,14 +34,16 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def evaluate(args: argparse.Namespace, loaded: task_files.Sections, files: dict[Path, TaskFile]) -> None:
     """All tasks, one after the other, then the folder."""
     from components.artifacts import atomic_folder, read_json, write_json, write_text
+    from components.evaluation.task_data import load_task
     from components.reporting.evaluation_figures import reliability_diagram
     from components.transformer.checkpoint import weights_sha256
 
     examiner = task_files.open_examiner(args, loaded)
+    data = {path: load_task(task, path.parent, loaded.protocol) for path, task in files.items()}  # a bad row is told before any is scored
     scores: dict[str, Any] = {}
     with atomic_folder(args.out) as scratch:
         for path, task in files.items():
-            outcomes, facts = _measure(examiner, task, path.parent, loaded.protocol)
+            outcomes, facts = _measure(examiner, task, data[path], loaded.protocol)
             if args.against:
                 facts["against"] = _against(task, args.against, outcomes, loaded.protocol)
             write_text(scratch / f"{task.name}.items.jsonl", "".join(json.dumps(vars(one), ensure_ascii=False) + "\n" for one in outcomes))
@@ -55,11 +58,9 @@ def evaluate(args: argparse.Namespace, loaded: task_files.Sections, files: dict[
         write_json(scratch / "scores.json", {**hashes, "tasks": scores})
 
 
-def _measure(examiner: "Examiner", task: TaskFile, folder: Path, config: ProtocolConfig) -> tuple[list["Outcome"], dict[str, Any]]:
+def _measure(examiner: "Examiner", task: TaskFile, data: "Loaded", config: ProtocolConfig) -> tuple[list["Outcome"], dict[str, Any]]:
     from components.evaluation.report import summary
-    from components.evaluation.task_data import load_task
 
-    data = load_task(task, folder, config)
     outcomes = examiner.examine(task, data.test, data.train)
     facts = {**summary(task, outcomes, config), "duplicates": data.duplicates, "items_in_train": data.in_train, "left_out": data.left_out}
     return outcomes, {**facts, "task": task.model_dump(mode="json", exclude_unset=True)}
