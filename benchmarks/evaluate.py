@@ -26,7 +26,7 @@ CHOICES = 4
 QUESTION_WORDS, CHOICE_WORDS = 15, 6
 MAX_DIFFERENCE_NATS = 1e-4
 # shots, one set of demonstrations for all, questions, how many times as fast we have to be
-ROWS = [(0, True, 64, 1.0), (8, True, 16, 5.0), (32, True, 8, 5.0), (8, False, 16, 1.0), (32, False, 8, 1.0)]
+ROWS = [(0, True, 64, 1.0), (8, True, 16, 5.0), (32, True, 8, 5.0), (8, False, 16, 5.0), (32, False, 8, 5.0)]
 Pair = tuple[str, str]
 
 

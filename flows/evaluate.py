@@ -1,14 +1,12 @@
 """Measure a checkpoint on task files: the shipped ones of tasks/, or your own (tasks/README.md).
 
 Writes OUT/scores.json, OUT/TASK.items.jsonl and, for multiple choice, OUT/TASK.reliability.svg. With --against, another OUT, both
-are compared item by item. With --corpus and --tokens, the documents that the model was trained on are searched for the test items,
-and the scores of clean items are told apart.
+are compared item by item. `python -m flows.contamination OUT` searches the documents that the model was trained on for the test items.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from flows import task_files
 
 if TYPE_CHECKING:
     from components.evaluation.protocols import Examiner, Outcome
+    from components.evaluation.task_data import Loaded
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,27 +28,22 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = task_files.parser("python -m flows.evaluate", __doc__)
     parser.add_argument("--against", type=Path, help="OUT of another checkpoint, to compare with")
-    parser.add_argument("--corpus", type=Path, help="the curated corpus that the checkpoint was trained on")
-    parser.add_argument("--tokens", type=Path, help="its token shards, which say which documents were trained on")
-    args = parser.parse_args(argv)
-    if (args.corpus is None) != (args.tokens is None):
-        parser.error("--corpus and --tokens go together")
-    return args
+    return parser.parse_args(argv)
 
 
 def evaluate(args: argparse.Namespace, loaded: task_files.Sections, files: dict[Path, TaskFile]) -> None:
     """All tasks, one after the other, then the folder."""
-    from components.artifacts import atomic_folder, write_json, write_text
-    from components.evaluation.contamination import trained_texts
+    from components.artifacts import atomic_folder, read_json, write_json, write_text
+    from components.evaluation.task_data import load_task
     from components.reporting.evaluation_figures import reliability_diagram
     from components.transformer.checkpoint import weights_sha256
 
     examiner = task_files.open_examiner(args, loaded)
-    documents = trained_texts(args.corpus, args.tokens) if args.corpus else None
+    data = {path: load_task(task, path.parent, loaded.protocol) for path, task in files.items()}  # a bad row is told before any is scored
     scores: dict[str, Any] = {}
     with atomic_folder(args.out) as scratch:
         for path, task in files.items():
-            outcomes, facts = _measure(examiner, task, path.parent, loaded.protocol, documents)
+            outcomes, facts = _measure(examiner, task, data[path], loaded.protocol)
             if args.against:
                 facts["against"] = _against(task, args.against, outcomes, loaded.protocol)
             write_text(scratch / f"{task.name}.items.jsonl", "".join(json.dumps(vars(one), ensure_ascii=False) + "\n" for one in outcomes))
@@ -57,35 +51,37 @@ def evaluate(args: argparse.Namespace, loaded: task_files.Sections, files: dict[
                 write_text(scratch / f"{task.name}.reliability.svg", reliability_diagram(task.name, facts["calibration"]).standalone())
             print(_line(task, facts), flush=True)
             scores[task.name] = facts
-        write_json(scratch / "scores.json", {"weights_sha256": weights_sha256(examiner.model), "tasks": scores})
+        hashes = {
+            "checkpoint_sha256": read_json(args.checkpoint / "manifest.json")["sha256"],
+            "weights_sha256": weights_sha256(examiner.model),
+        }
+        write_json(scratch / "scores.json", {**hashes, "tasks": scores})
 
 
-def _measure(
-    examiner: "Examiner", task: TaskFile, folder: Path, config: ProtocolConfig, documents: Sequence[str] | None
-) -> tuple[list["Outcome"], dict[str, Any]]:
-    from components.evaluation.contamination import clean_against_all, find_overlap
-    from components.evaluation.report import score_of, summary
-    from components.evaluation.task_data import load_task
+def _measure(examiner: "Examiner", task: TaskFile, data: "Loaded", config: ProtocolConfig) -> tuple[list["Outcome"], dict[str, Any]]:
+    from components.evaluation.report import summary
 
-    data = load_task(task, folder, config)
     outcomes = examiner.examine(task, data.test, data.train)
     facts = {**summary(task, outcomes, config), "duplicates": data.duplicates, "items_in_train": data.in_train, "left_out": data.left_out}
-    if documents is not None:
-        overlap = find_overlap([one.text for one in outcomes], documents, config)
-        facts["contamination"] = clean_against_all(overlap, score_of(task, outcomes), config)
-    return outcomes, facts
+    return outcomes, {**facts, "task": task.model_dump(mode="json", exclude_unset=True)}
 
 
 def _against(task: TaskFile, folder: Path, outcomes: "list[Outcome]", config: ProtocolConfig) -> dict[str, Any]:
-    from components.evaluation.protocols import Outcome
     from components.evaluation.report import compare
 
-    path = folder / f"{task.name}.items.jsonl"
-    if not path.exists():
-        raise InputError(f"{path}: not there; run this command with --out {folder} for the other checkpoint first")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-    other = [Outcome(**{**row, "probabilities": tuple(row["probabilities"])}) for row in rows]
-    return compare(task, other, outcomes, config)
+    return compare(task, read_outcomes(folder, task.name), outcomes, config)
+
+
+def read_outcomes(folder: Path, task: str) -> "list[Outcome]":
+    """What came of each item of a task, from the OUT of this command; InputError where it is not there or damaged."""
+    from components.evaluation.protocols import Outcome
+
+    path = folder / f"{task}.items.jsonl"
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        return [Outcome(**{**row, "probabilities": tuple(row["probabilities"])}) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise InputError(f"{path}: not there or damaged; run flows.evaluate with --out {folder} for that checkpoint first") from None
 
 
 def _line(task: TaskFile, facts: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ def finetune(args: argparse.Namespace, loaded: Sections) -> None:
     result = train(found.draft.task, args.tokenizer, args.checkpoint, init, loaded, args.seed)
     with atomic_folder(args.out) as scratch:
         write_finetuned(scratch, found.draft.task, result)
-        write_json(scratch / "metrics.json", result.metrics | {"left_out": found.left_out})
+        write_json(scratch / "metrics.json", result.metrics | {"left_out": found.left_out, **origin(args, found.draft)})
         if result.answers is not None:
             rows = item_rows(found.draft, result.answers)
             write_text(scratch / "items.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -66,13 +66,22 @@ def finetune(args: argparse.Namespace, loaded: Sections) -> None:
     show(result.metrics, init)
 
 
+def origin(args: argparse.Namespace, draft: "DraftTask") -> dict[str, Any]:
+    """What ``python -m flows.contamination`` needs to go on from the score: the weights that it began with, and the metric's class."""
+    from components.artifacts import read_json
+
+    began = None if args.from_scratch else read_json(args.checkpoint / "manifest.json")["sha256"]
+    return {"checkpoint_sha256": began, "positive": draft.positive}
+
+
 def read_data_file(path: Path) -> DataFile:
     """A task file, or one that says nothing of prompts (no ``kind``)."""
     return read_as(TaskFile if not path.exists() or "kind" in params.read_yaml(path) else DataFile, path)
 
 
 def item_rows(draft: "DraftTask", answers: "Answers") -> list[dict[str, Any]]:
-    """Where each test item stands, what it was taken for, and what it is: by name of the class, number of the answer, or score."""
+    """Where each test item stands, its texts, what it was taken for and is: by name of the class, number of the answer, or score."""
+    from components.tasks.evaluated import texts_of
 
     def named(label: Any) -> Any:
         if draft.task.is_scored:
@@ -80,7 +89,7 @@ def item_rows(draft: "DraftTask", answers: "Answers") -> list[dict[str, Any]]:
         return draft.labels[int(label)] if draft.labels else int(label)
 
     return [
-        {"where": row.documents[0], "predicted": named(predicted), "right": named(right)}
+        {"where": row.documents[0], "text": "\n".join(texts_of(row.item)), "predicted": named(predicted), "right": named(right)}
         for row, predicted, right in zip(draft.test, answers.predicted_N, answers.right_N, strict=True)
     ]
 

@@ -46,6 +46,16 @@ def count_words(text: str) -> int:
     return sum(any(decontamination.fold(character) >= 0 for character in word) for word in text.split())
 
 
+def counts(overlap: Overlap) -> dict[str, Any]:
+    """N, and how many items are dirty, clean, and too short to be found dirty."""
+    return {
+        "ngram_words": overlap.ngram_words,
+        "dirty_items": int(overlap.dirty.sum()),
+        "clean_items": int((~overlap.dirty).sum()),
+        "short_items": overlap.short_items,
+    }
+
+
 def clean_against_all(overlap: Overlap, score_of: ScoreOf, config: ProtocolConfig) -> dict[str, Any]:
     """Scores on all, clean and dirty items, the difference clean - all with a paired interval over items, and a verdict.
 
@@ -53,13 +63,7 @@ def clean_against_all(overlap: Overlap, score_of: ScoreOf, config: ProtocolConfi
     ``no difference shown`` where it covers 0, ``cannot tell`` without both clean and dirty items.
     """
     items, dirty = np.arange(len(overlap.dirty)), overlap.dirty
-    facts: dict[str, Any] = {
-        "ngram_words": overlap.ngram_words,
-        "dirty_items": int(dirty.sum()),
-        "clean_items": int((~dirty).sum()),
-        "short_items": overlap.short_items,
-        "all": score_of(items),
-    }
+    facts = {**counts(overlap), "all": score_of(items)}
     if dirty.all() or not dirty.any():
         return {**facts, "verdict": "cannot tell"}
 

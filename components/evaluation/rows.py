@@ -1,18 +1,18 @@
 """Rows of a data set -> questions in words, by the templates of a task file."""
 
 import functools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from components.errors import InputError
 from components.evaluation.prompts import Question
 from components.evaluation.task_file import DataFile, TaskFile
+from components.evaluation.text_filters import without_brackets, without_treebank_marks
 
 Row = Mapping[str, Any]
 
@@ -67,10 +67,22 @@ def pose(task: TaskFile, place: Place) -> Posed:
         )
         return Posed(contexts=contexts, continuations=continuations, right=right, accepted=(), **shared)
     if task.kind == "text":
-        return Posed(contexts=("",), continuations=(_text(task, "context", place),), right=0, accepted=(), **shared)
+        return pose_text(task, [place])
     answers = _texts(task, "answers", place)
     context, continuation = _text(task, "context", place), _text(task, "continuation", place, choice=answers[0])
     return Posed(contexts=(context,), continuations=(continuation,), right=0, accepted=answers, **shared)
+
+
+def pose_text(task: TaskFile, places: Sequence[Place]) -> Posed:
+    """A text to measure perplexity on: the rows one after the other.
+
+    Raises:
+        InputError: names the first row where the whole is empty, or one that lacks a column.
+    """
+    text = "".join(_rendered(task, "context", place) for place in places)
+    if not text.strip():
+        raise _empty(task, "context", places[0])
+    return Posed(places[0].where, ("",), (text,), 0, (), task.separator, task.answer_context)
 
 
 def _shown(task: TaskFile, place: Place) -> tuple[Question, ...]:
@@ -84,21 +96,40 @@ def _shown(task: TaskFile, place: Place) -> tuple[Question, ...]:
 
 
 def _text(task: TaskFile, key: str, place: Place, **more: str) -> str:
+    text = _rendered(task, key, place, **more)
+    if not text.strip() and getattr(task, key):
+        raise _empty(task, key, place)
+    return text
+
+
+def _rendered(task: TaskFile, key: str, place: Place, **more: str) -> str:
     template = getattr(task, key)
-    text = _evaluated(task, key, place, lambda: _template(template).render(**place.row, **more))
-    if not text.strip() and template:
-        raise InputError(f"{place.where}: {key} of task {task.name} is empty; fill the row in or take it out")
-    return str(text)
+    text = str(_evaluated(task, key, place, lambda: _template(template).render(**place.row, **more)))
+    for column in _written_as_they_stand(template):
+        if column in place.row and not _has_text(place.row[column]):
+            raise InputError(
+                f"{place.where}: {key} of task {task.name} writes {column}, which is empty; fill it in or take the row out, "
+                f"or write {{{{ {column} or '' }}}} if it may be"
+            )
+    return text
+
+
+def _has_text(value: Any) -> bool:
+    """Neither blank nor missing; a number is text too."""
+    return value is not None and bool(str(value).strip())
+
+
+def _empty(task: TaskFile, key: str, place: Place) -> InputError:
+    return InputError(f"{place.where}: {key} of task {task.name} is empty; fill the row in or take it out")
 
 
 def _texts(task: TaskFile, key: str, place: Place) -> tuple[str, ...]:
     found = evaluate(task, key, getattr(task, key), place)
     if not isinstance(found, Sequence) or isinstance(found, str) or not found:
         raise InputError(f"{place.where}: {key} of task {task.name} must be a list of texts, got {str(found)[:60]!r}")
-    texts = tuple(str(one) for one in found)
-    if not all(one.strip() for one in texts):
+    if not all(map(_has_text, found)):
         raise InputError(f"{place.where}: {key} of task {task.name} holds an empty text; fill the row in or take it out")
-    return texts
+    return tuple(map(str, found))
 
 
 def _label(task: TaskFile, place: Place, choices: int) -> int:
@@ -141,6 +172,13 @@ def _template(text: str) -> Template:
 
 
 @functools.cache
+def _written_as_they_stand(text: str) -> tuple[str, ...]:
+    """Columns that a template writes with nothing done to them: ``{{ column }}``."""
+    outputs = _environment().parse(text).find_all(nodes.Output)
+    return tuple(node.name for output in outputs for node in output.nodes if isinstance(node, nodes.Name))
+
+
+@functools.cache
 def _expression(text: str) -> TemplateExpression:
     return _environment().compile_expression(text, undefined_to_none=False)
 
@@ -148,10 +186,5 @@ def _expression(text: str) -> TemplateExpression:
 @functools.cache
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    environment.filters["without_brackets"] = _without_brackets
+    environment.filters |= {"without_brackets": without_brackets, "without_treebank_marks": without_treebank_marks}
     return environment
-
-
-def _without_brackets(text: str) -> str:
-    """HellaSwag's marks of WikiHow, such as [step]."""
-    return re.sub(r"\[.*?\]", "", text)

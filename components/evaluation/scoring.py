@@ -22,6 +22,10 @@ from components.transformer.model import GPT
 HEAD_PLACES = 256  # at once; bounds memory to so many rows of logits
 
 
+Place = tuple[int, int]
+"""Row of a batch, and place in it: that of a token of its trunk or its own."""
+
+
 @dataclass(frozen=True)
 class Request:
     """Token ids of a context (at least one) and of the continuation after it (at least one)."""
@@ -59,9 +63,9 @@ def log_likelihoods(model: GPT, requests: Sequence[Request], batch_sequences: in
         askers.setdefault(request.read, []).append(number)
     tree = PrefixTree(sorted(askers))
     scores = Scores(np.zeros(len(requests)), np.ones(len(requests), np.bool_))
-    max_tokens = batch_sequences * ROW_TOKENS
-    for rows, hidden_BSD in _hidden_states(model, tree, tree.grove(), no_past(model), max_tokens):
-        _Head(model, scores).run(_wanted(rows, tree, askers, requests), hidden_BSD)
+    head = _Head(model, scores)
+    for rows, past in _batches(model, tree, tree.grove(), no_past(model), batch_sequences * ROW_TOKENS):
+        head.run(rows, past, _wanted(rows, tree, askers, requests))
     refuse_nan(scores.log_likelihoods)
     return scores
 
@@ -90,32 +94,53 @@ def _check(request: Request, context_length: int) -> None:
         )
 
 
-def _hidden_states(model: GPT, tree: PrefixTree, grove: Grove, past: Past, max_tokens: int) -> Iterator[tuple[list[Row], Tensor]]:
-    """Batches of rows and the last hidden states [B, S, D] of their trunk and tokens."""
+def _batches(model: GPT, tree: PrefixTree, grove: Grove, past: Past, max_tokens: int) -> Iterator[tuple[list[Row], Past]]:
+    """Rows to read at once, and the trunk to read them after."""
     rows = [tree.row(part, grove.trunk) for part in grove.rows]
-    for batch in batched(rows, max_tokens):
-        hidden_BTD = _read(model, batch, past)
-        yield batch, torch.cat([past.hidden_PD.expand(len(batch), -1, -1), hidden_BTD], dim=1)
+    yield from ((batch, past) for batch in batched(rows, max_tokens))
     for deeper in grove.groves:
         first = deeper
         while not first.rows:
             first = first.groves[0]
         trunk = tree.sequences[first.rows[0].start][grove.trunk : deeper.trunk]
-        yield from _hidden_states(model, tree, deeper, extend(model, past, trunk), max_tokens)
+        yield from _batches(model, tree, deeper, extend(model, past, trunk), max_tokens)
 
 
-def _read(model: GPT, rows: Sequence[Row], past: Past) -> Tensor:
-    """One forward pass. Padding reads the first place, and nothing reads padding."""
+def _read(model: GPT, rows: Sequence[Row], past: Past, places: Sequence[Place]) -> Tensor:
+    """One forward pass: the last hidden states [Q, D] at the places."""
+    asked_BA, columns = _asked(places, len(rows), past.length)
+    arrays = (*_laid_out(rows, past.length), asked_BA)
+    tokens_BT, depths_BT, reads_BTS, asked = (torch.from_numpy(array).to(past.hidden_PD.device) for array in arrays)
+    hidden_BAD, _ = forward(model, tokens_BT, depths_BT, reads_BTS, past, asked)
+    together = torch.cat([past.hidden_PD.expand(len(rows), -1, -1), hidden_BAD], dim=1)
+    return together[[row for row, _ in places], columns]
+
+
+def _laid_out(rows: Sequence[Row], trunk: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens and depths [B, T], and what each token reads [B, T, S]. Padding reads the first place, and nothing reads padding."""
     longest = max(1, *(len(row.tokens) for row in rows))
     tokens_BT, depths_BT = np.zeros((2, len(rows), longest), np.int64)
-    reads_BTS = np.zeros((len(rows), longest, past.length + longest), np.bool_)
+    reads_BTS = np.zeros((len(rows), longest, trunk + longest), np.bool_)
     for number, row in enumerate(rows):
         length = len(row.tokens)
         tokens_BT[number, :length], depths_BT[number, :length] = row.tokens, row.depths
-        reads_BTS[number, :length, : past.length + length] = row.reads()
+        reads_BTS[number, :length, : trunk + length] = row.reads()
         reads_BTS[number, length:, 0] = True
-    tokens, depths, reads = (torch.from_numpy(array).to(past.hidden_PD.device) for array in (tokens_BT, depths_BT, reads_BTS))
-    return forward(model, tokens, depths, reads, past)[0]
+    return tokens_BT, depths_BT, reads_BTS
+
+
+def _asked(places: Sequence[Place], num_rows: int, trunk: int) -> tuple[np.ndarray, list[int]]:
+    """The places beyond the trunk row by row, padded [B, A]; and where each place is found once those are all that follow the trunk."""
+    asked: list[list[int]] = [[] for _ in range(num_rows)]
+    columns = []
+    for row, place in places:
+        columns.append(place if place < trunk else trunk + len(asked[row]))
+        if place >= trunk:
+            asked[row].append(place - trunk)
+    asked_BA = np.zeros((num_rows, max(1, *map(len, asked))), np.int64)
+    for row, own in enumerate(asked):
+        asked_BA[row, : len(own)] = own
+    return asked_BA, columns
 
 
 @dataclass(frozen=True)
@@ -144,15 +169,15 @@ class _Head:
     def __init__(self, model: GPT, scores: Scores) -> None:
         self.model, self.scores = model, scores
 
-    def run(self, wanted: Sequence[_Wanted], hidden_BSD: Tensor) -> None:
-        """Add the answer tokens of one batch to the scores."""
+    def run(self, rows: Sequence[Row], past: Past, wanted: Sequence[_Wanted]) -> None:
+        """Read one batch and add its answer tokens to the scores."""
         places = list(dict.fromkeys((one.row, one.place) for one in wanted))
         number_of = {place: number for number, place in enumerate(places)}
         numbers = np.array([number_of[one.row, one.place] for one in wanted])
+        hidden_QD = _read(self.model, rows, past, places)
         for first in range(0, len(places), HEAD_PLACES):
-            rows, columns = zip(*places[first : first + HEAD_PLACES], strict=True)
             start, stop = np.searchsorted(numbers, [first, first + HEAD_PLACES])
-            self._add(wanted[start:stop], numbers[start:stop] - first, hidden_BSD[list(rows), list(columns)])
+            self._add(wanted[start:stop], numbers[start:stop] - first, hidden_QD[first : first + HEAD_PLACES])
 
     def _add(self, wanted: Sequence[_Wanted], numbers: np.ndarray, hidden_QD: Tensor) -> None:
         logits_QV = self.model.logits(hidden_QD)

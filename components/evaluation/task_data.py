@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.generated import InventedWords, generate
 from components.evaluation.hub_rows import hub_rows
-from components.evaluation.rows import Place, Posed, evaluate, pose
+from components.evaluation.rows import Place, Posed, evaluate, pose, pose_text
 from components.evaluation.task_file import DataFile, Hub, TaskFile
 from components.tasks.items import DraftTask
 from components.tasks.labelling import Fields, Row, draft_task, item_fields, shuffled, text_of
@@ -55,7 +56,11 @@ def _has_train(task: DataFile) -> bool:
 
 def _posed(task: TaskFile, folder: Path, split: str) -> tuple[list[Posed], int]:
     places, left_out = _kept(task, folder, split)
-    return [pose(task, place) for place in places], left_out
+    if task.begins is None:
+        return [pose(task, place) for place in places], left_out
+    begins = [number for number, place in enumerate(places) if evaluate(task, "begins", task.begins, place)]
+    spans = pairwise([0, *begins[1:], len(places)])  # what stands before the first beginning belongs to the first text
+    return [pose_text(task, places[start:stop]) for start, stop in spans], left_out
 
 
 def _kept(task: DataFile, folder: Path, split: str) -> tuple[list[Place], int]:

@@ -6,7 +6,7 @@ A key that is left out means that the task has no such thing; numbers that can c
 
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from components.config import Frozen
 from components.evaluation.config import Normalization
@@ -112,8 +112,17 @@ class TaskFile(DataFile):
     """For ``completion``: words that cannot end a sentence are no answer (GPT-2 section 3.3)."""
     beams: int | None = Field(default=None, ge=1)
     """For ``answer``: 1 is greedy (GPT-3: 4, with a length penalty of 0.6)."""
+    begins: str | None = None
+    """For ``text``: expression: is this row the first of a text? The rows up to the next such one are its further lines. None: all are."""
     detokenizer: Detokenizer = "none"
     """For ``text``: undoes the data set's tokenisation before the model reads it."""
+
+    @field_validator("choices", "answers", mode="before")
+    @classmethod
+    def _expression(cls, value: object) -> object:
+        if isinstance(value, list):
+            raise ValueError("must be an expression over the columns; put quotes around the list")
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -126,6 +135,8 @@ class TaskFile(DataFile):
         for key in needed:
             if getattr(self, key) is None:
                 raise ValueError(f"a task of kind {self.kind} needs {key}")
+        if self.begins is not None and self.kind != "text":
+            raise ValueError("begins is for kind text; leave it out")
         if self.metric not in METRICS[self.kind]:
             raise ValueError(f"metric {self.metric} does not fit kind {self.kind}; choose {', '.join(METRICS[self.kind])}")
         if self.metric == "f1" and self.positive is None:

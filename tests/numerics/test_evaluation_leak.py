@@ -1,7 +1,8 @@
-"""A leak that a model was really trained on: clean items score below all of them, and not if the model never read the leak."""
+"""A leak that a model was really trained on, found from its score alone: clean items score below all, and not if it never read the leak."""
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from components.artifacts import read_json, write_json, write_manifest
+from components.artifacts import read_json, write_json, write_manifest, write_text
+from components.tasks.items import save_tasks
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.tokenization.shards import StreamDocument, write_stream
-from flows.evaluate import main
+from flows import evaluate
+from flows.contamination import main
+from flows.provenance import hash_path
 from tests.small_model import one_thread, save_trained, small_gpt
 
 TRADES = ["baker", "smith", "miller", "tailor"]
@@ -54,23 +58,39 @@ def told(row: dict[str, Any]) -> str:
 
 
 def train_on(folder: Path, rows: list[dict[str, Any]], tokenizer: BytePairTokenizer) -> None:
-    """Corpus, tokens and checkpoint of a model that has read each row many times."""
+    """The graph of a model that has read each row many times: tasks, corpus, tokens, checkpoint, and the lock that ties them."""
+    data = folder / "data"
+    save_tasks(data / "tasks", [])
     documents = [{"id": f"s:{number:03d}", "source": "s", "split": "train", "text": told(row)} for number, row in enumerate(rows)]
-    (folder / "corpus").mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(documents), folder / "corpus" / "documents.parquet")
-    write_manifest(folder / "corpus", "corpus")
-    (folder / "tokens").mkdir()
+    (data / "corpus").mkdir()
+    pq.write_table(pa.Table.from_pylist(documents), data / "corpus" / "documents.parquet")
+    write_manifest(data / "corpus", "corpus")
+    (data / "tokens").mkdir()
     ids = [[tokenizer.end_of_text, *tokenizer.encode(document["text"])] for document in documents]
     stream = [StreamDocument(d["id"], "s", 0, len(d["text"].encode()), tokens) for d, tokens in zip(documents, ids, strict=True)]
-    splits = {"train": write_stream(folder / "tokens" / "train", stream, 100_000)}
-    write_manifest(folder / "tokens", "token_shards", vocab_size=tokenizer.vocab_size, splits=splits)
+    splits = {"train": write_stream(data / "tokens" / "train", stream, 100_000)}
+    write_manifest(data / "tokens", "token_shards", vocab_size=tokenizer.vocab_size, splits=splits)
     model = small_gpt(tokenizer.vocab_size, context_length=40)
-    save_trained(folder / "checkpoint", model, [torch.tensor(tokens) for tokens in ids], steps=400)
+    save_trained(data / "target", model, [torch.tensor(tokens) for tokens in ids], steps=400)
+    tie(folder)
+
+
+def tie(folder: Path) -> None:
+    """dvc.lock, which says that each is made of the one before."""
+    made = {f"data/{name}": hash_path(folder / "data" / name) for name in ("tasks", "corpus", "tokens", "target")}
+    entries = [{"path": path, "md5": md5} for path, md5 in made.items()]
+    stages = {
+        f"make_{entry['path'][5:]}": {"cmd": "make", "deps": entries[:place][-1:], "outs": [entry]} for place, entry in enumerate(entries)
+    }
+    write_json(folder / "dvc.lock", {"stages": stages})
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two models, trained alike on as many sentences of one kind: half the test items with their answers among them, or none."""
+    """Two models, trained alike on as many sentences of one kind: half the test items with their answers among them, or none.
+
+    A third graph says of the second model that it was trained on the leak.
+    """
     folder = tmp_path_factory.mktemp("leak")
     items, others = people(ITEMS, 0), people(ITEMS, 1)
     write_json(folder / "trades.yaml", TASK)
@@ -79,39 +99,79 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.save(folder / "tokenizer.json")
     train_on(folder / "leaked", items[:LEAKED] + others[LEAKED:], tokenizer)
     train_on(folder / "honest", others, tokenizer)
+    shutil.copytree(folder / "leaked", folder / "accused")
+    shutil.rmtree(folder / "accused" / "data" / "target")
+    shutil.copytree(folder / "honest" / "data" / "target", folder / "accused" / "data" / "target")
+    tie(folder / "accused")
+    for graph in ("leaked", "honest", "accused"):
+        shutil.copy("params.yaml", folder / graph)
     return folder
 
 
-def contamination(world: Path, checkpoint: str, trained_on: str) -> dict[str, Any]:
-    out = world / f"{checkpoint}-{trained_on}"
-    inputs = [str(world / checkpoint / "checkpoint"), "--tokenizer", str(world / "tokenizer.json"), "--task", str(world / "trades.yaml")]
-    text = ["--corpus", str(world / trained_on / "corpus"), "--tokens", str(world / trained_on / "tokens")]
+def contamination(world: Path, graph: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Measured, then searched for from the score alone."""
+    monkeypatch.chdir(world / graph)
+    inputs = ["data/target", "--tokenizer", "../tokenizer.json", "--task", "../trades.yaml"]
     try:
-        assert main([*inputs, *text, "--out", str(out)]) == 0
+        assert evaluate.main([*inputs, "--out", "scores"]) == 0
     finally:
         torch.use_deterministic_algorithms(False)
-    found: dict[str, Any] = read_json(out / "scores.json")["tasks"]["trades"]["contamination"]
+    capsys.readouterr()
+    assert main(["scores", "--json"]) == 0
+    told_of = json.loads(capsys.readouterr().out)
+    assert (told_of["documents"], told_of["cell"]) == (ITEMS, "make_target")
+    found: dict[str, Any] = told_of["tasks"]["trades"]
     return found
 
 
-def test_a_model_trained_on_a_leak_scores_lower_on_clean_items(world: Path) -> None:
-    found = contamination(world, "leaked", "leaked")
+def test_a_model_trained_on_a_leak_scores_lower_on_clean_items(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = contamination(world, "leaked", monkeypatch, capsys)
     assert (found["dirty_items"], found["clean_items"], found["short_items"]) == (LEAKED, ITEMS - LEAKED, 0)
     assert found["dirty"] > 0.9
     assert found["clean"] < 0.5  # guessing is right on 0.25 of them; 997 of 1,000 draws of 30 lie below
     assert found["clean"] < found["all"]
     assert found["clean_less_all"]["high"] < 0
     assert found["verdict"] == "inflated"
+    assert main(["scores"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["score", "model", "tokens", "corpus", "trades:"]
+    assert "made by make_target" in lines[1] and "60 documents" in lines[3] and "30 of 60 items dirty" in lines[4]
+    assert lines[4].endswith(": inflated")
 
 
-def test_a_model_that_never_read_the_leak_shows_no_difference(world: Path) -> None:
+def test_a_model_that_never_read_the_leak_shows_no_difference(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The same items are held to be dirty, but this model was trained on other sentences."""
-    found = contamination(world, "honest", "leaked")
+    found = contamination(world, "accused", monkeypatch, capsys)
     assert found["dirty_items"] == LEAKED
     assert found["clean_less_all"]["low"] <= 0 <= found["clean_less_all"]["high"]
     assert found["verdict"] == "no difference shown"
 
 
-def test_nothing_is_dirty_in_what_it_was_trained_on(world: Path) -> None:
-    found = contamination(world, "honest", "honest")
+def test_nothing_is_dirty_in_what_it_was_trained_on(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = contamination(world, "honest", monkeypatch, capsys)
     assert (found["dirty_items"], found["verdict"]) == (0, "cannot tell")
+
+
+def test_a_fine_tuned_model_s_answers_are_told_apart_too(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every leaked item right, of the others one in four, which are the tailors; F1 of the smiths by hand."""
+    monkeypatch.chdir(world / "leaked")
+    rows = [json.loads(line) for line in (world / "trades.jsonl").read_text(encoding="utf-8").splitlines()]
+    right = [TRADES[row["label"]] for row in rows]
+    predicted = [trade if number < LEAKED else "tailor" for number, trade in enumerate(right)]
+    lines = [{"text": told(row), "predicted": said, "right": trade} for row, said, trade in zip(rows, predicted, right, strict=True)]
+    sha256 = read_json(Path("data/target/manifest.json"))["sha256"]
+    write_json(Path("tuned/metrics.json"), {"task": "smiths", "metric": "f1", "positive": "smith", "checkpoint_sha256": sha256})
+    write_text(Path("tuned/items.jsonl"), "".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["tuned", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["tasks"]["smiths"]
+    hits, missed = right[:LEAKED].count("smith"), right[LEAKED:].count("smith")
+    assert (found["all"], found["clean"], found["dirty"]) == (pytest.approx(2 * hits / (2 * hits + missed)), 0, 1)
+    assert (found["dirty_items"], found["verdict"]) == (LEAKED, "inflated")

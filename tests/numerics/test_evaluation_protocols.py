@@ -1,6 +1,7 @@
 """Protocols on a small model against plain counting; answers against exhaustive search; overlap against planted leaks."""
 
 import itertools
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from components.artifacts import read_json
 from components.errors import InputError
@@ -22,12 +24,14 @@ from components.evaluation.report import chance, compare, summary
 from components.evaluation.resampling import bootstrap_interval, mcnemar_p, swap_p
 from components.evaluation.rows import Place, Posed, pose
 from components.evaluation.scoring import Request, log_likelihoods
-from components.evaluation.task_file import TaskFile
+from components.evaluation.task_data import load_task
+from components.evaluation.task_file import Files, TaskFile
 from components.evaluation.units import RULES, count_units, detokenized, per_unit, rolling_requests
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 from flows.schema import check
+from flows.task_files import read_task_file
 
 CONTEXT = 48
 TEXT = "the cat sat on the mat, then that cat ate the rat\nand so on; Q: what is 12 plus 30? A: 42\n" * 3
@@ -284,6 +288,35 @@ def outcome(value: float, text: str = "t", predicted: int = 0, right: int = 0) -
     return Outcome("w", text, value, predicted, right, (0.5, 0.5), -1.0, 1, 0, 0)
 
 
+WIKITEXT = Path(__file__).parents[3] / "shared" / "data" / "text" / "wikitext-2" / "valid.txt"
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not WIKITEXT.exists(), reason=f"{WIKITEXT} is not there")
+def test_wikitext_2_has_the_published_articles_and_words(tmp_path: Path) -> None:
+    """60 articles, 217,646 tokens in its validation set (Merity 2016, table 1), from lines as the Hub gives them: blank ones are empty."""
+    lines = WIKITEXT.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [{"text": line if line.strip() else ""} for line in lines]
+    (tmp_path / "valid.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    shipped = read_task_file(Path("tasks/gpt2/wikitext2.yaml"))
+    texts = load_task(shipped.model_copy(update={"hub": None, "files": Files(test="valid.jsonl")}), tmp_path, PROTOCOL).test
+    assert len(texts) == 60
+    assert sum(count_units(posed.continuations[0], shipped.metric) for posed in texts) == 217_646
+    assert sorted(line for posed in texts for line in posed.continuations[0].splitlines()) == sorted(line.rstrip("\n") for line in lines)
+
+
+def test_lines_are_parts_of_the_text_that_began_before_them(tmp_path: Path) -> None:
+    rows = [{"t": t} for t in ("", "= one", "", "a b", "= two", "c")]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    made = task(kind="text", context="{{ t or '' }}\n", begins="t.startswith('=')", metric="per_word", files={"test": "t.jsonl"})
+    texts = load_task(made, tmp_path, PROTOCOL).test
+    assert {posed.where.rpartition(" ")[2]: posed.continuations[0] for posed in texts} == {"1": "\n= one\n\na b\n", "5": "= two\nc\n"}
+    with pytest.raises(InputError, match=r"t.jsonl: line 1: context of task .* is empty"):
+        load_task(made.model_copy(update={"begins": None}), tmp_path, PROTOCOL)
+    with pytest.raises(ValidationError, match="begins is for kind text"):
+        task(begins="t")
+
+
 def test_scores_of_classes_by_hand() -> None:
     pairs = [(1, 1)] * 6 + [(1, 0)] * 2 + [(0, 1)] * 1 + [(0, 0)] * 3  # predicted, right
     outcomes = [outcome(float(p == r), "t", p, r) for p, r in pairs]
@@ -388,4 +421,4 @@ def test_the_command_measures_and_compares(
     assert first == second
     assert (tmp_path / "one" / "t.items.jsonl").read_bytes() == (tmp_path / "two" / "t.items.jsonl").read_bytes()
     assert main([*common, str(tmp_path / "two"), "--against", str(tmp_path / "none")]) == 2
-    assert "not there; run this command with --out" in capsys.readouterr().err
+    assert "not there or damaged; run flows.evaluate with --out" in capsys.readouterr().err

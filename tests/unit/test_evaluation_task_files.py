@@ -75,7 +75,7 @@ ROWS: list[tuple[str, dict[str, Any], tuple[str, ...], tuple[str, ...], int]] = 
     ("gpt3/winograd", {"context_options": ["It ate as the cat", "It ate as the rat"], "continuation": "was fat.", "gold": 1},
      ("It ate as the cat", "It ate as the rat"), (" was fat.", " was fat."), 1),
     ("gpt2/cbt_cn", {"sentences": ["A.", "B."], "question": "It saw a XXXXX there .", "options": ["dog", "cat"], "answer": "cat"},
-     ("A. B. It saw a",) * 2, (" dog there .", " cat there ."), 1),
+     ("A. B. It saw a",) * 2, (" dog there.", " cat there."), 1),
     ("gpt3/copa", {"premise": "It rained.", "question": "effect", "choice1": "He got wet.", "choice2": "She ran.", "label": 0},
      ("It rained so",) * 2, (" he got wet.", " she ran."), 0),
     ("gpt3/hellaswag", {"activity_label": "Ice", "ctx_a": "A", "ctx_b": "he falls", "endings": ["[step] up.", "down."], "label": "1"},
@@ -115,8 +115,14 @@ def test_a_bad_row_is_one_line(row: dict[str, Any], message: str) -> None:
 
 
 def test_an_empty_text_is_one_line() -> None:
+    for empty in (" ", "", None):
+        with pytest.raises(InputError, match=r"line 1: context of task own writes text, which is empty; fill it in or take the row out"):
+            pose(task(), Place("line 1", {"text": empty, "stars": 0}))
+        with pytest.raises(InputError, match="choices of task own holds an empty text"):
+            pose(task(choices="['bad', more]"), Place("line 1", {"text": "a", "more": empty, "stars": 0}))
     with pytest.raises(InputError, match="line 1: context of task own is empty"):
-        pose(task(context="{{ text }}"), Place("line 1", {"text": " ", "stars": 0}))
+        pose(task(context="{{ text or '' }}"), Place("line 1", {"text": "", "stars": 0}))
+    assert pose(task(context="{{ text or '' }} is"), Place("line 1", {"text": "", "stars": 0})).contexts == (" is", " is")
     with pytest.raises(InputError, match="choices of task own holds an empty text"):
         pose(task(choices="[text, '']"), Place("line 1", {"text": "a", "stars": 0}))
     with pytest.raises(InputError, match="choices of task own must be a list"):
@@ -135,6 +141,7 @@ BAD_FILES = [
     ({"files": None}, "name one of files, hub and generated"),
     ({"shots": -1}, "shots: Input should be greater than or equal to 0"),
     ({"colour": 1}, "colour is not a known parameter"),
+    ({"choices": ["bad", "good"]}, "choices: must be an expression over the columns; put quotes around the list"),
 ]
 
 

@@ -62,6 +62,8 @@ def test_a_file_of_a_user_is_learnt_and_every_answer_told(place: Path, checkpoin
     said = capsys.readouterr()
     assert f"liked pretrained: f1 {metrics['score']:.3f} [{metrics['low']:.3f}, {metrics['high']:.3f}], majority class" in said.out
     assert "task liked: 30 test items stand in the train split too" in said.err
+    assert {row["text"] for row in rows} == set(TEXTS)
+    assert (metrics["checkpoint_sha256"], metrics["positive"]) == (read_json(checkpoint / "manifest.json")["sha256"], "yes")
     assert len(rows) == 30 and {row["where"] for row in rows} == {f"reviews.csv: line {n}" for n in range(2, 32)}
     hits = sum(row["predicted"] == row["right"] == "yes" for row in rows)
     misses = sum("yes" in (row["predicted"], row["right"]) for row in rows) - hits
@@ -83,6 +85,7 @@ def test_from_scratch_and_the_seed_change_the_weights(place: Path, checkpoint: P
     for more in ((), ("--from-scratch",), ("--seed", "1")):
         assert command(checkpoint, "liked", *more) == 0
         found.append(weights_sha256(load_checkpoint(Path("out"))))
+        assert (read_json(Path("out/metrics.json"))["checkpoint_sha256"] is None) == ("--from-scratch" in more)
     assert len(set(found)) == 3
 
 
