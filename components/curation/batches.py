@@ -56,14 +56,15 @@ def hash_texts(texts: pa.Array) -> tuple[Hashes, Offsets]:
     offsets, data = buffers(texts)
     if len(data) == 0 or data.max() < 128:
         return kernels.hash_words(data, offsets)
-    lengths, plain, pieces, done = np.diff(offsets), data.tobytes(), [], 0
+    lengths, view, done = np.diff(offsets), data.data, 0
+    pieces: list[bytes | memoryview] = []
     for row in np.flatnonzero(~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False)).tolist():
         encoded = words.utf8(texts[row].as_py())
-        pieces += [plain[done : offsets[row]], encoded]
+        pieces += [view[done : offsets[row]], encoded]
         lengths[row], done = len(encoded), offsets[row + 1]
     starts = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
-    return kernels.hash_words(np.frombuffer(b"".join([*pieces, plain[done:]]), np.uint8), starts)
+    return kernels.hash_words(np.frombuffer(b"".join([*pieces, view[done:]]), np.uint8), starts)
 
 
 def each(function: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Batches) -> Batches:

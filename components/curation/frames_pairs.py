@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-BAND_ROWS_AT_ONCE = 4_000_000  # rows of (key, rank, sketch) in memory: 200 MB at 125 hashes; each pass reads the scores anew
+BAND_ROWS_AT_ONCE = 6_000_000  # rows of (key, rank, sketch) in memory: 300 MB at 125 hashes; each pass reads the scores anew
 SLICES_AT_ONCE = 16  # that the workers share among them
 PAIRS_AT_ONCE = 100_000  # pairs joined with their n-gram sets: 500 MB at 300 n-grams
 
