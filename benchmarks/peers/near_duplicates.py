@@ -27,7 +27,7 @@ def ours(source: Path, out: Path) -> None:
         ranks = steps.write("ranks", frames.ranked(documents))
         texts = ranks.join(documents, "key").select("rank", "rule", "is_raw", "id", "text")
         unfiltered = batches.scores_and_bands(config, quality.Classifier(None, 0.0, None, 0, 0))
-        scores = steps.write("scores", batches.mapped(texts, unfiltered, batches.band_columns(CONFIG)))
+        scores = steps.write("scores", batches.mapped(texts, unfiltered, batches.SCORE_COLUMNS))
         near = frames_pairs.near_duplicates(steps, ranks, documents, scores, config)
         lost = near.select("rank").join(ranks, "rank").select("key")
         documents.select("key", "id", "text").join(lost, "key", "left_anti").drop("key").write.mode("append").parquet(str(out / "kept"))

@@ -41,7 +41,7 @@ def curate(
     scored = batches.mapped(
         alive.join(texts, "key").select("rank", "rule", "is_raw", "id", "text"),
         batches.scores_and_bands(config, classifier),
-        batches.band_columns(config.deduplication),
+        batches.SCORE_COLUMNS,
     )
     scores = steps.write("scores", scored)
     report("scored the documents")

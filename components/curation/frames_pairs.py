@@ -5,11 +5,12 @@ chance pairs at once. Only documents of the pairs left are read again, for their
 ``deduplication.near_duplicates`` and a pair must pass all of them, so their order changes nothing.
 """
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.curation import batches, deduplication
+from components.curation import batches, batches_pairs, deduplication
 from components.curation.config import CurationConfig, DeduplicationConfig
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-BAND_ROWS_AT_ONCE = 4_000_000  # rows of (band, rank, sketch) in memory: 200 MB at 125 hashes; each pass reads the scores anew
+BAND_ROWS_AT_ONCE = 6_000_000  # rows of (key, rank, sketch) in memory: 300 MB at 125 hashes; each pass reads the scores anew
+SLICES_AT_ONCE = 16  # that the workers share among them
 PAIRS_AT_ONCE = 100_000  # pairs joined with their n-gram sets: 500 MB at 300 n-grams
 
 
@@ -36,7 +38,7 @@ def near_duplicates(steps: "Steps", ranks: "DataFrame", texts: "DataFrame", scor
     """rank, nearest, jaccard of all but the lowest-ranked document of each group of verified near-duplicates.
 
     Args:
-        ranks: key, rank. texts: key, text. scores: the columns ``batches.band_columns``.
+        ranks: key, rank. texts: key, text. scores: ``batches.SCORE_COLUMNS``.
     """
     import pyarrow as pa
 
@@ -46,7 +48,7 @@ def near_duplicates(steps: "Steps", ranks: "DataFrame", texts: "DataFrame", scor
     needed = pairs.selectExpr("left as rank").union(pairs.selectExpr("right as rank")).distinct()
     # The embedded engine holds the left side of a join in memory: the text always comes from the right.
     found = needed.join(ranks, "rank").join(texts.select("key", "text"), "key").select("rank", "text")
-    sets = steps.write("sets", batches.mapped(found, batches.gram_sets(config), batches.SET_COLUMNS))
+    sets = steps.write("sets", batches.mapped(found, batches_pairs.gram_sets(config), batches_pairs.SET_COLUMNS))
     parts = -(-num_pairs // PAIRS_AT_ONCE)
     edges = [_verified(pairs.where(f"pmod(left, {parts}) = {part}"), sets, settings).toArrow() for part in range(parts)]
     losers = _losers(pa.concat_tables(edges) if edges else pa.table({name: [] for name in ("left", "right", "jaccard")}))
@@ -54,22 +56,15 @@ def near_duplicates(steps: "Steps", ranks: "DataFrame", texts: "DataFrame", scor
 
 
 def _candidates(steps: "Steps", kept: "DataFrame", config: DeduplicationConfig) -> "DataFrame":
-    """left, right: ranks of pairs that agree in a band, maybe several times; so many bands and slices of them at once as fit in memory."""
-    num_documents = kept.count()
-    bands_at_once = min(config.bands, max(1, BAND_ROWS_AT_ONCE // max(1, num_documents)))
-    slices = -(-num_documents // BAND_ROWS_AT_ONCE)
-    found = []
-    for first in range(0, config.bands, bands_at_once):
-        bands = [f"band_{band}" for band in range(first, min(first + bands_at_once, config.bands))]
-        rows = kept.selectExpr("rank", "sketch", f"explode(array({', '.join(bands)})) as band")
-        for part in range(max(1, slices)):
-            together = rows.where(f"pmod(band, {slices}) = {part}") if slices > 1 else rows
-            pairs = batches.mapped(together.repartition("band"), batches.candidates(config), batches.PAIR_COLUMNS)
-            found.append(steps.write(f"pairs_{first}_{part}", pairs.distinct()))
-    union = found[0]
-    for other in found[1:]:
-        union = union.union(other)
-    return union
+    """left, right: ranks of pairs that agree in a band, maybe several times; so many slices of the bands at once as fit in memory."""
+    passes = max(1, -(-kept.count() * config.bands // BAND_ROWS_AT_ONCE))
+    slices, found = passes * SLICES_AT_ONCE, []
+    for first in range(0, slices, SLICES_AT_ONCE):
+        packets = batches_pairs.packets(slices, first, SLICES_AT_ONCE)
+        packed = batches.mapped(kept.select("rank", "sketch", "bands"), packets, batches_pairs.PACKET_COLUMNS)
+        pairs = batches.mapped(packed.repartition("slice"), batches_pairs.candidates(config), batches_pairs.PAIR_COLUMNS)
+        found.append(steps.write(f"pairs_{first}", pairs.distinct()))
+    return reduce(lambda one, other: one.union(other), found)
 
 
 def _verified(pairs: "DataFrame", sets: "DataFrame", config: DeduplicationConfig) -> "DataFrame":
@@ -77,7 +72,7 @@ def _verified(pairs: "DataFrame", sets: "DataFrame", config: DeduplicationConfig
     for side in ("left", "right"):
         own = sets.selectExpr(f"rank as {side}", f"signature as {side}_signature", f"grams as {side}_grams")
         joined = joined.join(own, side)
-    return batches.mapped(joined, batches.verified(config), batches.EDGE_COLUMNS)
+    return batches.mapped(joined, batches_pairs.verified(config), batches_pairs.EDGE_COLUMNS)
 
 
 def _losers(edges: "pa.Table") -> "pa.Table":

@@ -15,6 +15,7 @@ from components.curation import kernels
 
 Offsets = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+_WIDE_SPACES = [char for char in map(chr, range(0x80, 0x3001)) if char.isspace()]
 
 
 def hash_words(texts: Iterable[str]) -> tuple[Hashes, Offsets]:
@@ -27,7 +28,12 @@ def hash_words(texts: Iterable[str]) -> tuple[Hashes, Offsets]:
 
 def utf8(text: str) -> bytes:
     """Bytes of which the kernel need only know ASCII: white space and case beyond it are as Unicode has them."""
-    return text.encode() if text.isascii() else " ".join(text.lower().split()).encode()
+    if text.isascii():
+        return text.encode()
+    lowered = text.lower()
+    for space in _WIDE_SPACES:
+        lowered = lowered.replace(space, " ")
+    return lowered.encode()
 
 
 def take(hashes: Hashes, offsets: Offsets, rows: npt.NDArray[np.int64]) -> tuple[Hashes, Offsets]:

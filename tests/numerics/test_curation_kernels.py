@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.curation import kernels, words
+from components.curation import band_kernels, kernels, words
 
 MASK = 2**64 - 1
 TEXTS = st.lists(st.text(st.sampled_from("abAB \u00c9\u00e9\u00df\u0130_.,-(){}\n\t\x0b\x1c\x85\u00a0\u20030"), max_size=60), max_size=6)
@@ -33,10 +33,11 @@ def mix(value: int) -> int:
 
 
 def hash_word(word: str) -> int:
-    value = 0xCBF29CE484222325
-    for byte in word.encode():
-        value = ((value ^ byte) * 0x100000001B3) & MASK
-    return mix(value)
+    encoded = word.encode()
+    value = 0xCBF29CE484222325 ^ len(encoded)
+    for start in range(0, len(encoded), 8):
+        value = mix((value ^ int.from_bytes(encoded[start : start + 8], "little")) * 0x100000001B3 & MASK)
+    return value
 
 
 def words_of(text: str) -> list[str]:
@@ -61,10 +62,10 @@ def test_words_part_at_punctuation_and_unicode_space_and_ignore_case() -> None:
 @FEW
 def test_ngrams_are_runs_of_words_and_a_short_document_is_one(rows: list[list[int]], ngram_words: int) -> None:
     def combined(gram: list[int]) -> int:
-        value = 0xCBF29CE484222325
+        value = len(gram)
         for word in gram:
-            value = mix((value * 0x100000001B3 & MASK) ^ word)
-        return value
+            value = value * 0x100000001B3 + word & MASK
+        return mix(value)
 
     def grams(row: list[int]) -> list[list[int]]:
         return [row[i : i + ngram_words] for i in range(max(1, len(row) - ngram_words + 1))] if row else []
@@ -103,7 +104,7 @@ def test_minhash_is_the_smallest_hash_of_a_row(rows: list[list[int]], functions:
 @given(st.lists(st.lists(st.integers(0, 2), min_size=6, max_size=6), min_size=1, max_size=12))
 @FEW
 def test_band_keys_are_equal_where_all_rows_of_a_band_are(signatures: list[list[int]]) -> None:
-    keys = kernels.band_keys(np.array(signatures, np.uint32), 3)
+    keys = band_kernels.band_keys(np.array(signatures, np.uint32), 3)
     assert keys.shape == (len(signatures), 2)
     for band in range(2):
         equal = [[a[3 * band : 3 * band + 3] == b[3 * band : 3 * band + 3] for a in signatures] for b in signatures]
@@ -114,10 +115,10 @@ def test_hashes_that_may_repeat_hold_all_that_do_and_few_more() -> None:
     rng = np.random.default_rng(0)
     once, twice = rng.integers(-(2**63), 2**63, 3000), rng.integers(-(2**63), 2**63, 100)
     hashes = rng.permutation(np.concatenate([once, twice, twice]))
-    found, repeats = kernels.maybe_repeated(hashes), np.isin(hashes, twice)
+    found, repeats = band_kernels.maybe_repeated(hashes), np.isin(hashes, twice)
     assert found[repeats].all()
     assert found[~repeats].mean() < 1 / 8
-    assert kernels.maybe_repeated(hashes[:0]).tolist() == []
+    assert band_kernels.maybe_repeated(hashes[:0]).tolist() == []
 
 
 @given(ROWS.filter(bool), st.data())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.curation import batches, kernels, words
+from components.curation import band_kernels, batches, batches_pairs, words
 from tests.reference import duplicates
 from tests.unit.test_curation import config
 
@@ -26,7 +26,7 @@ def test_a_sketch_never_rules_out_a_pair_that_the_signature_lets_through(seed: i
     rng = np.random.default_rng(seed)
     left, right = rng.integers(0, 2**32, (2, 20, num_hashes), dtype=np.uint32)
     right = np.where(rng.random(right.shape) < share, left, right)
-    most = batches.most_equal_hashes(*(kernels.sketches(side, batches.SKETCH_BITS) for side in (left, right)), num_hashes)
+    most = batches_pairs.most_equal_hashes(*(band_kernels.sketches(side, batches.SKETCH_BITS) for side in (left, right)), num_hashes)
     low = 2**batches.SKETCH_BITS - 1
     assert most.tolist() == ((left & low) == (right & low)).sum(axis=1).tolist()
     assert (most >= (left == right).sum(axis=1)).all()
@@ -39,21 +39,17 @@ def test_candidates_are_those_of_the_plain_search_that_pass_the_sketch(window: i
     num_hashes = settings.bands * settings.rows
     groups = rng.integers(0, 2**32, (15, num_hashes), dtype=np.uint32)[np.repeat(np.arange(15), 20)]
     signatures = np.where(rng.random(groups.shape) < 0.15, rng.integers(0, 2**32, groups.shape, dtype=np.uint32), groups)
-    ranks, sketches = rng.permutation(len(signatures)), kernels.sketches(signatures, batches.SKETCH_BITS)
+    ranks, sketches = rng.permutation(len(signatures)), band_kernels.sketches(signatures, batches.SKETCH_BITS)
     pairs = duplicates.candidate_pairs(signatures, ranks, settings)
-    most = batches.most_equal_hashes(sketches[pairs[:, 0]], sketches[pairs[:, 1]], num_hashes)
+    most = batches_pairs.most_equal_hashes(sketches[pairs[:, 0]], sketches[pairs[:, 1]], num_hashes)
     passing = pairs[most / num_hashes >= settings.signature_threshold]
     assert 100 < len(passing) < len(pairs)
-    bands = kernels.band_keys(signatures, settings.rows).view(np.int64).T.ravel()
-    columns = {
-        "band": bands,
-        "rank": np.tile(ranks, settings.bands),
-        "sketch": [row.tobytes() for row in np.tile(sketches, (settings.bands, 1))],
-    }
-    table = pa.table(columns)
-    found = {
-        pair
-        for batch in batches.candidates(settings)(iter(table.to_batches(500)))
-        for pair in zip(*batch.to_pydict().values(), strict=True)
-    }
+    keys = band_kernels.band_keys(signatures, settings.rows)
+    columns = {"rank": ranks, "sketch": [row.tobytes() for row in sketches], "bands": [row.tobytes() for row in keys]}
+    documents = pa.table(columns).to_batches(50)
+    found = set()
+    for first in range(0, 6, 3):
+        packets = list(batches_pairs.packets(6, first, 3)(iter(documents)))
+        for batch in batches_pairs.candidates(settings)(iter(packets)):
+            found |= set(zip(*batch.to_pydict().values(), strict=True))
     assert found == {tuple(sorted((int(ranks[one]), int(ranks[other])))) for one, other in passing.tolist()}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from components.curation import deduplication, kernels
+from components.curation import band_kernels, deduplication, kernels
 from components.curation.config import DeduplicationConfig
 from components.curation.words import Hashes, Offsets, take
 
@@ -47,7 +47,7 @@ def candidate_pairs(signatures: npt.NDArray[np.uint32], ranks: Ints, config: Ded
     """Ints (P, 2) that agree in all rows of a band, each once, at most ``bucket_window`` per document and band."""
     num_documents, by_rank = len(signatures), np.argsort(ranks)
     found = []
-    for keys in kernels.band_keys(signatures[by_rank], config.rows).T:
+    for keys in band_kernels.band_keys(signatures[by_rank], config.rows).T:
         place = np.argsort(keys, kind="stable")  # so that within a bucket documents stand by rank
         order, ordered = by_rank[place], keys[place]
         for distance in range(1, min(config.bucket_window, num_documents - 1) + 1):
