@@ -1,4 +1,4 @@
-"""Offer pipeline, quote and reproduce in the Prefect UI: forms to launch them, and a schedule: ``python -m flows.serve``.
+"""Offer pipeline, study, reproduce and quote in the Prefect UI: forms to launch them, and a schedule: ``python -m flows.serve``.
 
 Needs a Prefect server (``make ui``, or ``PREFECT_API_URL``) and stays in the foreground; runs start in this folder. To
 hand runs to a work pool instead, deploy prefect.yaml.
@@ -28,10 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from prefect import serve
     from prefect.schedules import Cron
 
-    from flows.pipeline_flow import pipeline, quote, reproduce
+    from flows.command_flows import quote, reproduce, study
+    from flows.pipeline_flow import pipeline
 
     weekly = Cron(WEEKLY, timezone="UTC", active=False)
-    offered: list[Any] = [flow.to_deployment("local", tags=TAGS) for flow in (quote, reproduce)]
+    offered: list[Any] = [flow.to_deployment("local", tags=TAGS) for flow in (study, reproduce, quote)]
     offered.append(pipeline.to_deployment("local", schedules=[weekly], tags=TAGS))
     serve(*offered)
     return 0
