@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows import forms, pages
+from flows import experiments, forms, pages
 from flows.pipeline_flow import crash_those_without_process, pipeline
 
 
@@ -34,7 +34,7 @@ def study(study: forms.Study, workers: forms.Workers = 2) -> State[Any]:
     lines = list(command.lines(record))
     page = (command.DATA / f"{study}.html").absolute()
     found = "\n".join(f"- {line.strip()}" for line in lines)
-    markdown = f"{record['question']}\n\n{found}\n\n[Its runs in MLflow]({pages.mlflow_page('#/experiments')}); its page is `{page}`."
+    markdown = f"{record['question']}\n\n{found}\n\n[Its runs in MLflow]({pages.mlflow_page(f'#/experiments?{experiments.TRAINING}')}); its page is `{page}`."
     create_markdown_artifact(key="study", markdown=markdown, description=f"What the study {study} found.")
     return Completed(message="; ".join(line.strip() for line in lines))
 

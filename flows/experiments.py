@@ -17,8 +17,9 @@ MAIN = "gpt-lineage"
 STUDIES = {"studies": "study", "full_studies": "full-study"}  # section of params.yaml -> what its experiments are called
 # Places of params.yaml whose last part says what a cell is, and the tag that has it: MLflow groups runs by these.
 CELL_TAGS = {"conditions": "condition", "arms": "arm", "sweep": "rate", "rungs": "rung", "sizes": "size"}
-KIND_TAG, NOTE_TAG, VIEW_TAG = "mlflow.experimentKind", "mlflow.note.content", "mlflow.sharedViewState."
+NOTE_TAG, VIEW_TAG = "mlflow.note.content", "mlflow.sharedViewState."
 ID = "EXPERIMENT_ID"  # in the tags: MLflow gives it when it makes the experiment
+TRAINING = "workflowType=machine_learning"  # in an address: pages for training, where MLflow would show those for agents
 CURVES_VIEW, PARAMETERS_VIEW = "curves", "parameters"
 MODEL_SIZE = ("model.num_layers", "model.d_model", "training.train_tokens", "training.batch_tokens", "training.learning_rate")
 MAIN_NOTE = "Every attempt of every stage but the cells of studies, which have experiments of their own."
@@ -43,16 +44,18 @@ def cell_tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
 
 
 def tags(apply: Sequence[str]) -> dict[str, str]:
-    """Tags of the experiment: its kind, what it is about, and its views."""
+    """Tags of the experiment: what it is about, and its views."""
     section, study = _study(apply)
     try:
         config: Mapping[str, Any] = params.lookup(params.read_yaml(), f"{section}.{study}") if study else {}
     except InputError:
         config = {}  # outside a repository
     note, views = _study_pages(config) if config else _main_pages()
-    links = " · ".join(f"[{title}](#/experiments/{ID}/runs?compareRunsMode=CHART&viewStateShareKey={key})" for key, title, _ in views)
+    links = " · ".join(
+        f"[{title}](#/experiments/{ID}/runs?{TRAINING}&compareRunsMode=CHART&viewStateShareKey={key})" for key, title, _ in views
+    )
     states = {f"{VIEW_TAG}{key}": _saved(title, position, state) for position, (key, title, state) in enumerate(views)}
-    return {KIND_TAG: "custom_model_development", NOTE_TAG: f"{note}\n\n{links}", **states}
+    return {NOTE_TAG: f"{note}\n\n{links}", **states}
 
 
 def _study(apply: Sequence[str]) -> tuple[str, str]:

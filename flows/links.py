@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import InputError
-from flows import graph, pages, provenance, quiet, recorder, tracking
+from flows import experiments, graph, pages, provenance, quiet, recorder, tracking
 from flows.runs import Recorded, Store
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """``CELL ADDRESS`` for each cell of which MLflow has the run; exit status 0 also where it has none or does not answer."""
+    """``CELL ADDRESS [REPORT]`` for each cell of which MLflow has the run; exit status 0 also where it has none or does not answer."""
     parser = argparse.ArgumentParser(prog="python -m flows.links", description=__doc__)
     parser.add_argument("cells", nargs="+", metavar="CELL")
     args = parser.parse_args(argv)
@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"warning: {error}", file=sys.stderr, flush=True)
         return 0
-    report = next((page_of(found[cell.name]) for cell in cells.values() if cell.name in found and report_of(cell)), "")
+    report = next((page_of(found[name], place) for name in found if (place := report_of(cells[name]))), "")
     for name, run in found.items():
         store.describe(run, pages.note(run.run_id, run.tags, report))
-        print(name, page_of(run), flush=True)
+        print(name, page_of(run), *([report] if report_of(cells[name]) else []), flush=True)
     return 0
 
 
@@ -50,9 +50,10 @@ def report_of(cell: graph.Cell) -> str:
     return next((f"{out}/{pages.REPORT_PAGE}" for out in cell.outs if Path(out, pages.REPORT_PAGE).is_file()), "")
 
 
-def page_of(run: Recorded) -> str:
-    """Address of the run's page, from ``#`` on: within MLflow it leads there whatever the server's address."""
-    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}"
+def page_of(run: Recorded, artifact: str = "") -> str:
+    """Address of the run's page, or of one of its artifacts, from ``#`` on: within MLflow it leads there whatever the server's address."""
+    place = f"/artifactPath/{artifact}" if artifact else ""
+    return f"#/experiments/{run.experiment_id}/runs/{run.run_id}{place}?{experiments.TRAINING}"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def note(run_id: str, tags: Mapping[str, str], report: str = "") -> str:
         f"cell `{tags['cell']}`",
         f"commit `{commit[:12]}`{changed}" if commit else "",
         f"[Prefect run]({prefect_page(flow)})" if flow else "",
-        f"[report]({report}/artifactPath/report/{REPORT_PAGE})" if report else "",
+        f"[report]({report})" if report else "",
         f"again: `python -m flows.reproduce {run_id}`",
     ]
     return " · ".join(filter(None, parts))

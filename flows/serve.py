@@ -32,8 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flows.pipeline_flow import pipeline
 
     weekly = Cron(WEEKLY, timezone="UTC", active=False)
-    offered: list[Any] = [flow.to_deployment("local", tags=TAGS) for flow in (study, reproduce, quote)]
-    offered.append(pipeline.to_deployment("local", schedules=[weekly], tags=TAGS))
+    schedules: dict[Any, list[Cron]] = {pipeline: [weekly], study: [], reproduce: [], quote: []}
+    offered: list[Any] = [
+        flow.to_deployment("local", schedules=of_flow, tags=TAGS, description=(flow.__doc__ or "").partition("\n")[0])
+        for flow, of_flow in schedules.items()
+    ]
     serve(*offered)
     return 0
 

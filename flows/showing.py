@@ -20,7 +20,10 @@ from flows.children import Children
 
 PERCENT = re.compile(r"^(?P<what>[^|]*?): +(?P<percent>\d+)%\|[^|]*\| *(?P<detail>.*)$")  # a bar of tqdm without a terminal
 # Of the numbers that a cell writes: those worth a column, in this order.
-RESULTS = ("loss_nats", "low", "high", "actual_loss_nats", "bits_per_byte", "score", "majority")
+RESULTS = (
+    *("documents.read", "documents.kept", "train.tokens", "held_out.tokens"),
+    *("loss_nats", "actual_loss_nats", "low", "high", "bits_per_byte", "bits_per_byte.target", "score", "majority"),
+)
 
 
 class Progress:
@@ -50,9 +53,9 @@ class Progress:
 def results(root: Path, children: Children, cells: Sequence[graph.Cell], states: Mapping[str, State[Any]], changed: bool) -> None:
     """One table as an artifact of the flow run: each cell's state, result and MLflow run, under a link to the report."""
     with _server_may_be_gone():
-        runs = _mlflow_runs(root, children, cells) if changed or "PREFECT_API_URL" in os.environ else {}
-        rows = [_row(root, cell, str(states[cell.name].name), runs.get(cell.name, "")) for cell in cells]
-        reports = [line for cell in cells if (line := _report(root, cell, runs.get(cell.name, "")))]
+        runs = _mlflow_pages(root, children, cells) if changed or "PREFECT_API_URL" in os.environ else {}
+        rows = [_row(root, cell, str(states[cell.name].name), runs.get(cell.name, [])) for cell in cells]
+        reports = [line for cell in cells if (line := _report(root, cell, runs.get(cell.name, [])))]
         head = ["| cell | state | result | run |", "| --- | --- | --- | --- |"]
         counts = ", ".join(f"{sum(state.name == name for state in states.values())} {name}" for name in sorted(_names(states)))
         markdown = "\n".join([*reports, "", *head, *rows])
@@ -63,9 +66,9 @@ def _names(states: Mapping[str, State[Any]]) -> set[str]:
     return {str(state.name) for state in states.values()}
 
 
-def _row(root: Path, cell: graph.Cell, state: str, run: str) -> str:
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in _results(root, cell))
-    link = f"[MLflow]({pages.mlflow_page(run)})" if run else ""
+def _row(root: Path, cell: graph.Cell, state: str, run: Sequence[str]) -> str:
+    numbers = ", ".join(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value:,}" for name, value in _results(root, cell))
+    link = f"[MLflow]({pages.mlflow_page(run[0])})" if run else ""
     return f"| `{cell.name}` | {state if state == 'Completed' else f'**{state}**'} | {numbers} | {link} |"
 
 
@@ -73,24 +76,26 @@ def _results(root: Path, cell: graph.Cell) -> Iterator[tuple[str, float]]:
     for path in (root / out for out in cell.outs if out.endswith(".json")):
         with contextlib.suppress(OSError, json.JSONDecodeError):
             content = json.loads(path.read_text(encoding="utf-8"))
-            yield from ((name, content[name]) for name in RESULTS if isinstance(content.get(name), int | float))
+            values = tracking.flatten(content) if isinstance(content, dict) else {}
+            yield from ((name, values[name]) for name in RESULTS if isinstance(values.get(name), int | float))
 
 
-def _report(root: Path, cell: graph.Cell, run: str) -> str:
+def _report(root: Path, cell: graph.Cell, run: Sequence[str]) -> str:
     """A browser opens no file from a page that a server sent, so the link leads to the copy in MLflow."""
     place = links.report_of(cell)
     if not place:
         return ""
-    link = f"[The report]({pages.mlflow_page(f'{run}/artifactPath/{place}')}); " if run else "The report: "
+    link = f"[The report]({pages.mlflow_page(run[1])}); " if len(run) > 1 else "The report: "
     return f"{link}`{(root / place).as_uri()}`"
 
 
-def _mlflow_runs(root: Path, children: Children, cells: Sequence[graph.Cell]) -> dict[str, str]:
-    """Cell -> place of the page of the run that made what it has; asked for in a process that imports MLflow."""
-    found: list[str] = []
+def _mlflow_pages(root: Path, children: Children, cells: Sequence[graph.Cell]) -> dict[str, list[str]]:
+    """Cell -> page of the run that made what it has, and of its report; asked for in a process that imports MLflow."""
+    said: list[str] = []
     if tracking.tracking_uri():
-        children.run([sys.executable, "-m", "flows.links", *(cell.name for cell in cells)], root, {}, found.append)
-    return {cell: page for cell, _, page in (line.partition(" ") for line in found) if page.startswith("#/")}
+        children.run([sys.executable, "-m", "flows.links", *(cell.name for cell in cells)], root, {}, said.append)
+    found = {cell: places.split() for cell, _, places in (line.partition(" ") for line in said)}
+    return {cell.name: found[cell.name] for cell in cells if cell.name in found}
 
 
 @contextlib.contextmanager
