@@ -32,9 +32,9 @@ def study(study: forms.Study, workers: forms.Workers = 2) -> State[Any]:
     if isinstance(record, int):
         return Failed(message="a cell failed; see the subflow run")
     lines = list(command.lines(record))
-    page = (command.DATA / f"{study}.html").absolute()
+    page, runs = (command.DATA / f"{study}.html").absolute(), pages.mlflow_page(f"#/experiments?{experiments.TRAINING}")
     found = "\n".join(f"- {line.strip()}" for line in lines)
-    markdown = f"{record['question']}\n\n{found}\n\n[Its runs in MLflow]({pages.mlflow_page(f'#/experiments?{experiments.TRAINING}')}); its page is `{page}`."
+    markdown = f"{record['question']}\n\n{found}\n\n[Its runs in MLflow]({runs}); its page is `{page}`."
     create_markdown_artifact(key="study", markdown=markdown, description=f"What the study {study} found.")
     return Completed(message="; ".join(line.strip() for line in lines))
 
