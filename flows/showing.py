@@ -56,7 +56,7 @@ def results(root: Path, children: Children, cells: Sequence[graph.Cell], states:
         runs = _mlflow_pages(root, children, cells) if changed or "PREFECT_API_URL" in os.environ else {}
         rows = [_row(root, cell, str(states[cell.name].name), runs.get(cell.name, [])) for cell in cells]
         reports = [line for cell in cells if (line := _report(root, cell, runs.get(cell.name, [])))]
-        head = ["| cell | state | result | run |", "| --- | --- | --- | --- |"]
+        head = ["| cell, its run in MLflow | state | result |", "| --- | --- | --- |"]
         counts = ", ".join(f"{sum(state.name == name for state in states.values())} {name}" for name in sorted(_names(states)))
         markdown = "\n".join([*reports, "", *head, *rows])
         create_markdown_artifact(key="results", markdown=markdown, description=f"{len(cells)} cells: {counts}")
@@ -68,8 +68,8 @@ def _names(states: Mapping[str, State[Any]]) -> set[str]:
 
 def _row(root: Path, cell: graph.Cell, state: str, run: Sequence[str]) -> str:
     numbers = ", ".join(f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value:,}" for name, value in _results(root, cell))
-    link = f"[MLflow]({pages.mlflow_page(run[0])})" if run else ""
-    return f"| `{cell.name}` | {state if state == 'Completed' else f'**{state}**'} | {numbers} | {link} |"
+    name = f"[{cell.name}]({pages.mlflow_page(run[0])})" if run else f"`{cell.name}`"
+    return f"| {name} | {state if state == 'Completed' else f'**{state}**'} | {numbers} |"
 
 
 def _results(root: Path, cell: graph.Cell) -> Iterator[tuple[str, float]]:
