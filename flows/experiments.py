@@ -21,6 +21,8 @@ NOTE_TAG, VIEW_TAG = "mlflow.note.content", "mlflow.sharedViewState."
 ID = "EXPERIMENT_ID"  # in the tags: MLflow gives it when it makes the experiment
 TRAINING = "workflowType=machine_learning"  # in an address: pages for training, where MLflow would show those for agents
 CURVES_VIEW, PARAMETERS_VIEW = "curves", "parameters"
+SECTIONS = ("result", "curve", "Model metrics", "System metrics")  # of charts; all but the first are named by MLflow
+CARD_HEIGHT = 420  # pixels
 MODEL_SIZE = ("model.num_layers", "model.d_model", "training.train_tokens", "training.batch_tokens", "training.learning_rate")
 MAIN_NOTE = "Every attempt of every stage but the cells of studies, which have experiments of their own."
 
@@ -75,22 +77,23 @@ def _study_pages(study: Mapping[str, Any]) -> tuple[str, Sequence[View]]:
     varied = sorted({place.removesuffix(" *") for table in tables for place in table})
     arms = ", ".join(f"`{arm}`" for arm in study["arms"])
     return f"{study['question']} Arms: {arms}; measured: `{metric}`, {study['direction']} is better.", [
-        (CURVES_VIEW, "Curves by arm", _page([_line("loss_nats"), _bar(metric), _line("val_loss_nats")], grouped)),
-        (PARAMETERS_VIEW, "Parameters and result", _page([_parallel([*varied, "seed"], metric), _bar(metric)])),
+        (CURVES_VIEW, "Curves by arm", _page([_line("loss_nats"), _bar(metric), _line("val_loss_nats")], 2, grouped)),
+        (PARAMETERS_VIEW, "Parameters and result", _page([_parallel([*varied, "seed"], metric)], 1)),
     ]
 
 
 def _main_pages() -> tuple[str, Sequence[View]]:
     trained = "tags.stage LIKE 'pretrain_%'"
     return MAIN_NOTE, [
-        (CURVES_VIEW, "Curves of all models", _page([_line("loss_nats"), _line("val_loss_nats"), _bar("loss_nats")], where=trained)),
-        (PARAMETERS_VIEW, "Size, tokens and loss", _page([_parallel(MODEL_SIZE, "loss_nats"), _bar("loss_nats")], where=trained)),
+        (CURVES_VIEW, "Curves of all models", _page([_line("loss_nats"), _line("val_loss_nats"), _bar("loss_nats")], 2, where=trained)),
+        (PARAMETERS_VIEW, "Size, tokens and loss", _page([_parallel(MODEL_SIZE, "loss_nats")], 1, where=trained)),
     ]
 
 
-def _page(charts: Sequence[Mapping[str, Any]], grouped: Sequence[str] = (), where: str = "") -> dict[str, Any]:
+def _page(charts: Sequence[Mapping[str, Any]], columns: int, grouped: Sequence[str] = (), where: str = "") -> dict[str, Any]:
+    """These charts, so many beside each other; below them, folded, what MLflow makes of every other metric."""
     by = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in grouped]}
-    section = {"uuid": "section", "name": "gpt-lineage", "display": True, "isReordered": False, "deleted": False, "isGenerated": False}
+    first, *others = ({"uuid": name, "name": name, "display": False, "isReordered": True, "deleted": False} for name in SECTIONS)
     return {
         "searchFilter": where,
         "orderByKey": "attributes.start_time",
@@ -101,8 +104,9 @@ def _page(charts: Sequence[Mapping[str, Any]], grouped: Sequence[str] = (), wher
         "modelVersionFilter": "All Runs",
         "selectedColumns": ["attributes.`Source`", "attributes.`Models`", "attributes.`Dataset`"],
         "runsHiddenMode": "SHOW_ALL",
-        "compareRunCharts": [{"uuid": f"chart-{n}", "metricSectionId": "section", **chart} for n, chart in enumerate(charts)],
-        "compareRunSections": [section],
+        "compareRunCharts": [{"uuid": f"chart-{n}", "metricSectionId": SECTIONS[0], **chart} for n, chart in enumerate(charts)],
+        "compareRunSections": [{**first, "display": True, "columns": columns, "cardHeight": CARD_HEIGHT}, *others],
+        "isAccordionReordered": True,  # else MLflow sorts the sections by name
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
         "groupBy": by if grouped else None,
@@ -111,7 +115,7 @@ def _page(charts: Sequence[Mapping[str, Any]], grouped: Sequence[str] = (), wher
 
 def _line(metric: str) -> dict[str, Any]:
     key = f"curve/{metric}"
-    return {"type": "LINE", "metricKey": key, "selectedMetricKeys": [key], "displayName": key, "xAxisKey": "step", "deleted": False}
+    return {"type": "LINE", "metricKey": key, "selectedMetricKeys": [key], "displayName": metric, "xAxisKey": "step", "deleted": False}
 
 
 def _bar(metric: str) -> dict[str, Any]:
