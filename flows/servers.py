@@ -45,7 +45,8 @@ def mlflow(port: int = MLFLOW_PORT, store: str = "sqlite:///mlflow.db") -> Serve
 
 def prefect(port: int = PREFECT_PORT) -> Server:
     """Prefect over the database in ``PREFECT_HOME``."""
-    command = (sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port))
+    mended = Path(__file__).with_name("prefect_server.py")
+    command = (sys.executable, "-P", str(mended), "server", "start", "--host", HOST, "--port", str(port))  # -P: flows/ holds no packages
     return Server("prefect", "Prefect", port, command, {"PREFECT_API_URL": f"http://{HOST}:{port}/api"}, "/api/health")
 
 
