@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     weekly = Cron(WEEKLY, timezone="UTC", active=False)
     schedules: dict[Any, list[Any]] = {pipeline: [weekly], study: [], reproduce: [], quote: []}
     offered: list[Any] = [
-        flow.to_deployment("local", schedules=of_flow, tags=TAGS, description=(flow.__doc__ or "").partition("\n")[0])
+        flow.to_deployment(flow.name, schedules=of_flow, tags=TAGS, description=(flow.__doc__ or "").partition("\n")[0])
         for flow, of_flow in schedules.items()
     ]
     serve(*offered)
