@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
+SETTLED_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0  # a busy machine draws a page in 10
 
 # The innermost visible elements that show the text, those that show nothing else first; the middle of the first.
@@ -43,8 +44,8 @@ CHOOSE = """(text => {
 class Browser:
     """``with Browser() as browser: browser.open(url); browser.see("text")``."""
 
-    def __init__(self, width: int = 1400, height: int = 1000) -> None:
-        """Pixels of the window."""
+    def __init__(self) -> None:
+        """Start it, with an empty page."""
         self._profile = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={self._profile.name}", "--remote-debugging-port=0", "about:blank"]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -55,7 +56,7 @@ class Browser:
         self._messages = 0
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.size(1400, 1000)
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +66,10 @@ class Browser:
         self._process.terminate()
         self._process.wait()
         self._profile.cleanup()
+
+    def size(self, width: int, height: int) -> None:
+        """Pixels of the window."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def open(self, url: str) -> None:
         """Go to a page."""
@@ -98,8 +103,12 @@ class Browser:
         return str(wait_for(lambda: self.run(script), lambda: f"no link {text!r}:\n{self.text()[:5000]}"))
 
     def picture(self, path: Path) -> None:
-        """The window as a PNG file."""
-        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
+        """The window as a PNG file, once it has stopped changing."""
+        before = ""
+        while before != (now := self._call("Page.captureScreenshot", format="png")["data"]):
+            before = now
+            time.sleep(SETTLED_SECONDS)
+        path.write_bytes(base64.b64decode(now))
 
     def _call(self, method: str, **params: Any) -> Any:
         self._messages += 1
