@@ -125,7 +125,8 @@ def is_alive(pid: int) -> bool:
 
 def test_addresses_are_printed_once_they_answer(interfaces: Interfaces) -> None:
     mlflow, prefect = interfaces.mlflow, interfaces.prefect
-    assert interfaces.printed[1:] == [f"MLflow   {mlflow}\n", f"Prefect  {prefect}\n", "Ctrl-C ends both\n"]
+    hint = servers.mlflow().hint
+    assert interfaces.printed[1:] == [f"MLflow   {mlflow}{hint}\n", f"Prefect  {prefect}\n", "Ctrl-C ends both\n"]
     assert servers.answers(f"{mlflow}/health")
     assert servers.answers(f"{prefect}/api/health")
 
@@ -175,7 +176,7 @@ def test_results_lead_to_the_runs_and_to_the_report_and_back(interfaces: Interfa
     run, report = browser.link("corpus"), browser.link("The report")
     browser.open(report)
     browser.see("report/index.html")
-    assert browser.run("document.querySelector('iframe').srcdoc ?? document.querySelector('iframe').src")
+    wait_for(lambda: browser.run("document.querySelector('iframe') !== null"))  # which holds the page itself
     browser.open(run)
     browser.see("corpus", "python -m flows.reproduce", "dvc repro -s corpus")
     assert browser.link("report") == report
