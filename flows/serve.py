@@ -31,14 +31,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flows.command_flows import quote, reproduce, study
     from flows.pipeline_flow import pipeline
 
-    weekly = Cron(WEEKLY, timezone="UTC", active=False)
-    schedules: dict[Any, list[Any]] = {pipeline: [weekly], study: [], reproduce: [], quote: []}
+    first = [Cron(WEEKLY, timezone="UTC", active=False)]
     offered: list[Any] = [
-        flow.to_deployment(flow.name, schedules=of_flow, tags=TAGS, description=(flow.__doc__ or "").partition("\n")[0])
-        for flow, of_flow in schedules.items()
+        flow.to_deployment(
+            flow.name,
+            schedules=first if flow is pipeline and not _is_known(flow.name) else None,  # None: those that the server has stay
+            tags=TAGS,
+            description=(flow.__doc__ or "").partition("\n")[0],
+        )
+        for flow in (pipeline, study, reproduce, quote)
     ]
     serve(*offered)
     return 0
+
+
+def _is_known(name: str) -> bool:
+    """Whether the server has the deployment, maybe with schedules that somebody has made or switched on."""
+    from prefect import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_deployment_by_name(f"{name}/{name}")
+        except ObjectNotFound:
+            return False
+    return True
 
 
 if __name__ == "__main__":
