@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flows.command_flows import quote, reproduce, study
     from flows.pipeline_flow import pipeline
 
-    first = [Cron(WEEKLY, timezone="UTC", active=False)]
+    first = {pipeline.name: [Cron(WEEKLY, timezone="UTC", active=False)]}
     offered: list[Any] = [
         flow.to_deployment(
             flow.name,
-            schedules=first if flow is pipeline and not _is_known(flow.name) else None,  # None: those that the server has stay
+            schedules=_kept_schedules(flow.name, first.get(flow.name, [])),
             tags=TAGS,
             description=(flow.__doc__ or "").partition("\n")[0],
         )
@@ -45,17 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _is_known(name: str) -> bool:
-    """Whether the server has the deployment, maybe with schedules that somebody has made or switched on."""
+def _kept_schedules(name: str, first: Sequence[Any]) -> list[Any]:
+    """Schedules of a deployment as the server has them, for to offer it again would replace what was made or switched on there."""
     from prefect import get_client
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.exceptions import ObjectNotFound
 
     with get_client(sync_client=True) as client:
         try:
-            client.read_deployment_by_name(f"{name}/{name}")
+            known = client.read_deployment_by_name(f"{name}/{name}").schedules
         except ObjectNotFound:
-            return False
-    return True
+            return list(first)
+    return [DeploymentScheduleCreate(schedule=one.schedule, active=one.active, parameters=one.parameters, slug=one.slug) for one in known]
 
 
 if __name__ == "__main__":
