@@ -4,7 +4,6 @@ Prefect hands over the state of each run to be inserted, which is no column; SQL
 removed once Prefect does without (tests/ui/test_uis.py sees a schedule fire). Run as a file, by ``servers.prefect``, from any folder.
 """
 
-import sys
 from typing import Any
 
 
@@ -25,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
