@@ -1,7 +1,8 @@
 """``python -m prefect`` for its server, whose scheduler is mended: with SQLAlchemy 2.1, Prefect 3.8 schedules no run.
 
 Prefect hands over the state of each run to be inserted, which is no column; SQLAlchemy 2.0 passed it over, 2.1 refuses it. To be
-removed once Prefect does without (tests/pipeline/test_prefect_flow.py sees a schedule fire). Run as a file, by ``servers.prefect``, from any folder.
+removed once Prefect does without (tests/pipeline/test_prefect_flow.py sees a schedule fire). Run as a file, by ``servers.prefect``,
+from any folder.
 """
 
 from typing import Any
