@@ -14,22 +14,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import httpx
 from prefect import flow, get_client, get_run_logger, runtime, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.futures import PrefectFuture
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Completed, Crashed, Failed
-from pydantic import Field
+from prefect.states import Completed, Crashed
 
-from flows import gpus, graph, provenance, recording, tracking, untracked
+from flows import forms, gpus, graph, provenance, recording, showing, tracking, untracked
 from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
@@ -67,21 +63,21 @@ class CellFailed(Exception):
 
 @flow(name="pipeline", persist_result=False)
 def pipeline(
-    targets: Sequence[str] = (),
-    workers: Annotated[int, Field(ge=1)] = 2,
-    retries: Annotated[int, Field(ge=0)] = 0,
-    budget_hours: Annotated[float | None, Field(gt=0)] = None,
+    targets: forms.Targets = (),
+    workers: forms.Workers = 2,
+    retries: forms.Retries = 0,
+    budget_hours: forms.Hours = None,
 ) -> list[State[Any]]:
     """Run what DVC says has changed, cell by cell.
 
     Args:
-        targets: cells or stages of dvc.yaml to bring up to date, with all that they need; none for everything.
+        targets: stages or cells to bring up to date, with all that they need; none for everything.
         workers: how many cells may run at once.
         retries: how often to try a failed cell again.
         budget_hours: start nothing if it may take longer, as the flow `quote` tells; none for no limit.
     """
     root = Path.cwd()
-    _crash_those_without_process()
+    crash_those_without_process()
     if budget_hours is not None:
         from flows import quote
 
@@ -99,13 +95,11 @@ def pipeline(
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
-    # The server may have gone away; the cells are done all the same.
-    with contextlib.suppress(httpx.HTTPError), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
-        _show(root, cells, states)
+    showing.results(root, children, cells, states, bool(changed))
     return list(states.values())  # states, not data: a flow that returns data ends Completed whatever failed
 
 
-def _crash_those_without_process() -> None:
+def crash_those_without_process() -> None:
     """What a killed process left Running in Prefect's database is marked Crashed: runs of this host whose process is gone."""
     left_open = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
     message = "its process is gone: the machine went down, or everything was killed at once"
@@ -228,9 +222,11 @@ def run_cell(name: str, may_skip: bool, count: int, place: Place) -> State[Any] 
 def _repro(name: str, place: Place, variables: Mapping[str, str], say: Callable[[str, str], None]) -> tuple[int, Sequence[str]]:
     """Exit status of DVC and its last lines."""
     lines: deque[str] = deque(maxlen=KEPT_LINES)
+    progress = showing.Progress(name)
 
     def on_line(line: str) -> None:
         lines.append(line)
+        progress.read(line)
         if line and not line.startswith(ADVICE):
             say("%s", line)
 
@@ -240,45 +236,3 @@ def _repro(name: str, place: Place, variables: Mapping[str, str], say: Callable[
 
 def _telling(lines: Sequence[str]) -> str:
     return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1] if lines else "")
-
-
-def _show(root: Path, cells: Sequence[graph.Cell], states: dict[str, State[Any]]) -> None:
-    """The table of cells, and the page if a cell makes one, as an artifact of the flow run."""
-    pages = [root / out / "index.html" for cell in cells for out in cell.outs if (root / out / "index.html").is_file()]
-    links = [f"[{page.relative_to(root)}]({page.as_uri()})" for page in pages]
-    rows = [f"| `{cell.name}` | {states[cell.name].name} |" for cell in cells]
-    create_markdown_artifact(key="cells", markdown="\n".join([*links, "", "| cell | state |", "| --- | --- |", *rows]))
-
-
-@flow(name="reproduce", persist_result=False)
-def reproduce(run_id: str) -> State[Any]:
-    """Make one run again from its commit, parameters and data, and compare it hash by hash and metric by metric.
-
-    Args:
-        run_id: id of a finished run, as MLflow shows it.
-    """
-    from flows import reproduce as command
-
-    rows = command.reproduce(run_id, lambda line: get_run_logger().info("%s", line))
-    table = "\n".join(f"| {row.kind} | `{row.name}` | {row.verdict} | {row.detail} |" for row in rows)
-    create_markdown_artifact(key="reproduction", markdown=f"| | | | |\n| --- | --- | --- | --- |\n{table}")
-    if command.exit_status(rows):
-        return Failed(message="not everything is equal; see the artifact")
-    return Completed(message=f"all {len(rows)} hashes and metrics are equal")
-
-
-@flow(name="quote", persist_result=False)
-def quote(targets: Sequence[str] = (), workers: Annotated[int, Field(ge=1)] = 2) -> State[Any]:
-    """What a launch of the pipeline would cost, before it starts.
-
-    Args:
-        targets: cells or stages of dvc.yaml to bring up to date, with all that they need; none for everything.
-        workers: how many cells may run at once.
-    """
-    from flows import quote as command
-
-    lines = list(command.lines(command.make_quote(targets, workers), workers, None))
-    create_markdown_artifact(key="quote", markdown="\n".join(["```", *lines, "```"]))
-    for line in lines:
-        get_run_logger().info("%s", line)
-    return Completed(message=next((line for line in lines if line.startswith("time")), lines[0]))

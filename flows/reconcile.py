@@ -6,6 +6,7 @@ DVC says is up to date but of which MLflow has no finished run gets one, made of
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from components.errors import InputError
 from flows import graph, provenance, quiet, quote_history, recorder, tracking, untracked
 from flows.runs import Recorded, Store
 
+METRIC_NAME = re.compile(r"[\w\-. :/]+")  # what MLflow takes; the name of a law, "L(C) = A C^-b", is none
 BACKFILLED = "made of dvc.lock and metrics/: MLflow had no run of it"
 
 
@@ -89,11 +91,13 @@ def _messages(cell: graph.Cell) -> list[dict[str, Any]]:
 
 
 def _numbers(outs: Iterable[str]) -> Iterator[tuple[str, float]]:
-    """Numbers in the JSON files among the outputs, by their dotted names."""
+    """Numbers in the JSON files among the outputs, by their dotted names; those of which MLflow takes the name."""
     for path in (Path(out) for out in outs if out.endswith(".json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         values: Mapping[str, Any] = tracking.flatten(content) if isinstance(content, dict) else {}
-        yield from ((name, float(value)) for name, value in values.items() if isinstance(value, int | float))
+        yield from (
+            (name, float(value)) for name, value in values.items() if isinstance(value, int | float) and METRIC_NAME.fullmatch(name)
+        )
 
 
 if __name__ == "__main__":

@@ -19,10 +19,14 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flows import provenance, quiet, untracked
-from flows.tracking import one_line, store_lock
+from flows import experiments, pages, provenance, quiet, untracked
+from flows.store_lock import store_lock
+from flows.tracking import COMMIT_TAG, one_line
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
 
 MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as is the next
 MAX_BATCH_PARAMS = 100
@@ -30,6 +34,9 @@ MAX_BATCH_PARAMS = 100
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 INPUT_TAG, OUT_TAG = "data.", "out."  # and a path: its hash, as DVC knows it
 BACKFILLED_TAG = "backfilled"  # of a run that was made of dvc.lock and metrics/ (flows/reconcile.py)
+DIGEST_TAG = "digest"  # of a version of a registered model: the hash by which DVC knows the checkpoint
+REGISTERED = "The largest model of the graph, pretrain_target. A version for each new checkpoint; `digest` is its hash in dvc.lock."
+DEFAULT_EXPERIMENT = "0"
 NOT_KEPT_TAG = "not_kept"  # why the tree of the run cannot be rebuilt
 NO_CHATTER = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 SILENT_END = "the process ended without a word: killed, or out of memory"
@@ -38,15 +45,25 @@ SILENT_END = "the process ended without a word: killed, or out of memory"
 class Recorder:
     """One open run."""
 
-    def __init__(self, uri: str, experiment: str, name: str, tags: Mapping[str, str], at_ms: int, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        experiment_tags: Mapping[str, str],
+        name: str,
+        tags: Mapping[str, str],
+        at_ms: int,
+        run_id: str | None = None,
+    ) -> None:
         """``run_id``: of a run that was begun before MLflow went away; a new one where the store does not have it."""
         from mlflow import MlflowClient
 
         with store_lock(uri):
             self._client = MlflowClient(tracking_uri=uri)
-            experiment_id = self._experiment_id(uri, experiment)
+            experiment_id = self._experiment_id(uri, experiment, experiment_tags)
         if run_id is None or not self._has(run_id):
             run_id = self._client.create_run(experiment_id, at_ms, dict(tags), name).info.run_id
+            self._client.set_tag(run_id, experiments.NOTE_TAG, pages.note(run_id, tags))
         self.run_id: str = run_id
 
     def params(self, values: Mapping[str, str]) -> None:
@@ -77,6 +94,21 @@ class Recorder:
         log = self._client.log_artifacts if Path(path).is_dir() else self._client.log_artifact
         log(self.run_id, path, artifact_path=folder)
 
+    def register(self, name: str, path: str, digest: str) -> None:
+        """The checkpoint that was copied last as a version of a registered model, unless the newest version is the same."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name, description=REGISTERED)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        newest = self._client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
+        if not newest or newest[0].tags.get(DIGEST_TAG) != digest:
+            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/model"
+            tags = {DIGEST_TAG: digest, "path": path}
+            self._client.create_model_version(name, source, self.run_id, tags, await_creation_for=0)
+
     def dataset(self, name: str, digest: str, source: str) -> None:
         """An input of the run."""
         from mlflow.entities import Dataset, DatasetInput
@@ -105,20 +137,31 @@ class Recorder:
             raise
         return True
 
-    def _experiment_id(self, uri: str, name: str) -> str:
+    def _experiment_id(self, uri: str, name: str, tags: Mapping[str, str]) -> str:
+        """Id of the experiment, which is made if need be, and whose tags are brought up to date."""
+        found = self._client.get_experiment_by_name(name) or self._new_experiment(uri, name)
+        experiment_id = str(found.experiment_id)
+        for tag, value in tags.items():
+            value = value.replace(experiments.ID, experiment_id)
+            if found.tags.get(tag) != value:
+                self._client.set_experiment_tag(experiment_id, tag, value)
+        return experiment_id
+
+    def _new_experiment(self, uri: str, name: str) -> "Experiment":
         from mlflow.exceptions import MlflowException
 
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" / name
-            place = folder.as_uri() if uri.startswith("sqlite:///") else None
-            try:
-                return str(self._client.create_experiment(name, artifact_location=place))
-            except MlflowException:  # another process was faster
-                found = self._client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-        return str(found.experiment_id)
+        folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts" / name
+        try:
+            self._client.create_experiment(name, artifact_location=folder.as_uri() if uri.startswith("sqlite:///") else None)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
+                raise
+        if uri.startswith("sqlite:///") and not self._client.search_runs([DEFAULT_EXPERIMENT], max_results=1):
+            with contextlib.suppress(MlflowException):  # another process was faster
+                self._client.delete_experiment(DEFAULT_EXPERIMENT)  # MLflow made it; it would stay empty
+        made = self._client.get_experiment_by_name(name)
+        assert made is not None
+        return made
 
 
 def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -130,7 +173,7 @@ def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, byte
         tags["lock_sha256"] = hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()
     if not (commit := provenance.git("rev-parse", "HEAD")):
         return tags, {}
-    tags["mlflow.source.git.commit"] = commit
+    tags[COMMIT_TAG] = commit
     try:
         changes, results = provenance.changes(), provenance.results()
     except (provenance.TooLarge, OSError, subprocess.CalledProcessError) as error:
@@ -181,6 +224,8 @@ def complete(message: dict[str, Any]) -> list[dict[str, Any]]:
         values = message.pop("values")
         opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}}
         return [opening, {"what": "params", "values": values}, {"what": "files", "contents": encoded}]
+    if message["what"] == "register":
+        return [{**message, "digest": provenance.hash_path(Path(message["path"]))}]
     if message["what"] == "end":
         return [{**message, "at_ms": now_ms, "outs": {path: provenance.hash_path(Path(path)) for path in message["outs"]}}]
     return [message]
@@ -206,7 +251,7 @@ def replay(messages: Sequence[Mapping[str, Any]], uri: str) -> None:
     current = [Path(out).absolute() for out, digest in outs.items() if Path(out).exists() and provenance.hash_path(Path(out)) == digest]
     recorder: Recorder | None = None
     for message in messages if messages[-1]["what"] == "end" else [*messages, silent_end()]:
-        if message["what"] == "copy" and not any(Path(message["path"]).is_relative_to(out) for out in current):
+        if message["what"] in ("copy", "register") and not any(Path(message["path"]).absolute().is_relative_to(out) for out in current):
             continue
         recorder = tell(recorder, {**message, "uri": uri} if recorder is None else message)
 

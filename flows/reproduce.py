@@ -60,7 +60,7 @@ def reproduce(run_id: str, say: Callable[[str], None]) -> list[Row]:
     say(f"{run.cell}, run {run_id}, commit {run.tags.get('mlflow.source.git.commit', '')[:12]}{dirty}")
     children = Children()
     try:
-        with worktree.checked_out(root, run.tags.get("mlflow.source.git.commit", "")) as place:
+        with worktree.checked_out(root, run.tags.get(tracking.COMMIT_TAG, "")) as place:
             rows = _in(root, place, store, run, children, say)
     except BaseException:
         children.stop()

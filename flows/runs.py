@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from components.errors import InputError
-from flows import provenance, recorder, tracking
+from flows import experiments, provenance, recorder, tracking
+from flows.store_lock import store_lock
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -24,6 +25,7 @@ class Recorded:
     """One run as MLflow has it."""
 
     run_id: str
+    experiment_id: str
     status: str
     seconds: float
     """Between the start and the end that MLflow knows."""
@@ -60,7 +62,7 @@ class Store:
 
         self._uri = uri
         try:
-            with tracking.store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
+            with store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
                 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
                 self._client = MlflowClient(tracking_uri=uri)
                 self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet
@@ -112,6 +114,11 @@ class Store:
             if not (token := page.token):
                 return
 
+    def describe(self, run: Recorded, note: str) -> None:
+        """Make ``note`` the description of the run, if it is not yet."""
+        if run.tags.get(experiments.NOTE_TAG) != note:
+            self._client.set_tag(run.run_id, experiments.NOTE_TAG, note)
+
     def end_those_without_process(self) -> list[str]:
         """Close as KILLED what is RUNNING though its process on this host is gone; their cells."""
         gone = [run for run in self.all("attributes.status = 'RUNNING'") if provenance.is_gone(run.tags.get(tracking.PROCESS_TAG, ""))]
@@ -124,4 +131,4 @@ class Store:
 def _recorded(run: "Run") -> Recorded:
     info, data = run.info, run.data
     seconds = (info.end_time - info.start_time) / 1000 if info.end_time else 0.0
-    return Recorded(info.run_id, info.status, seconds, data.tags, data.params, data.metrics)
+    return Recorded(info.run_id, info.experiment_id, info.status, seconds, data.tags, data.params, data.metrics)

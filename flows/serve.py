@@ -1,4 +1,4 @@
-"""Offer pipeline, quote and reproduce in the Prefect UI: forms to launch them, and a schedule: ``python -m flows.serve``.
+"""Offer pipeline, study, reproduce and quote in the Prefect UI: forms to launch them, and a schedule: ``python -m flows.serve``.
 
 Needs a Prefect server (``make ui``, or ``PREFECT_API_URL``) and stays in the foreground; runs start in this folder. To
 hand runs to a work pool instead, deploy prefect.yaml.
@@ -28,13 +28,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     from prefect import serve
     from prefect.schedules import Cron
 
-    from flows.pipeline_flow import pipeline, quote, reproduce
+    from flows.command_flows import quote, reproduce, study
+    from flows.pipeline_flow import pipeline
 
-    weekly = Cron(WEEKLY, timezone="UTC", active=False)
-    offered: list[Any] = [flow.to_deployment("local", tags=TAGS) for flow in (quote, reproduce)]
-    offered.append(pipeline.to_deployment("local", schedules=[weekly], tags=TAGS))
+    first = {pipeline.name: [Cron(WEEKLY, timezone="UTC", active=False)]}
+    offered: list[Any] = [
+        flow.to_deployment(
+            flow.name,
+            schedules=_kept_schedules(flow.name, first.get(flow.name, [])),
+            tags=TAGS,
+            description=(flow.__doc__ or "").partition("\n")[0],
+        )
+        for flow in (pipeline, study, reproduce, quote)
+    ]
     serve(*offered)
     return 0
+
+
+def _kept_schedules(name: str, first: Sequence[Any]) -> list[Any]:
+    """Schedules of a deployment as the server has them, for to offer it again would replace what was made or switched on there."""
+    from prefect import get_client
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        try:
+            known = client.read_deployment_by_name(f"{name}/{name}").schedules
+        except ObjectNotFound:
+            return list(first)
+    return [DeploymentScheduleCreate(schedule=one.schedule, active=one.active, parameters=one.parameters, slug=one.slug) for one in known]
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class Server:
     variables: Mapping[str, str]
     health: str
     """Path that answers 200 once it can be used."""
+    hint: str
+    """For whoever opens its pages."""
 
     @property
     def url(self) -> str:
@@ -38,15 +40,16 @@ class Server:
 def mlflow(port: int = MLFLOW_PORT, store: str = "sqlite:///mlflow.db") -> Server:
     """MLflow over ``store``. One worker, no background jobs: it serves one person."""
     command = (sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1")
-    return Server(
-        "mlflow", "MLflow", port, (*command, "--backend-store-uri", store), {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, "/health"
-    )
+    hint = "  (choose Model training at the top left, once: it opens with pages for agents, which are empty)"
+    variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return Server("mlflow", "MLflow", port, (*command, "--backend-store-uri", store), variables, "/health", hint)
 
 
 def prefect(port: int = PREFECT_PORT) -> Server:
     """Prefect over the database in ``PREFECT_HOME``."""
-    command = (sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port))
-    return Server("prefect", "Prefect", port, command, {"PREFECT_API_URL": f"http://{HOST}:{port}/api"}, "/api/health")
+    mended = Path(__file__).with_name("prefect_server.py")
+    command = (sys.executable, "-P", str(mended), "server", "start", "--host", HOST, "--port", str(port))  # -P: flows/ holds no packages
+    return Server("prefect", "Prefect", port, command, {"PREFECT_API_URL": f"http://{HOST}:{port}/api"}, "/api/health", "")
 
 
 def use_own_prefect_home() -> None:

@@ -7,7 +7,7 @@ a function of the cells' own metrics and curves, and a page made of it.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from components.studies.config import StudyCell, StudyConfig
 from components.studies.sweep import choose_rates, read_values
 from flows import pipeline, schema
 
+RunCells = Callable[[Sequence[str]], int]  # names of cells -> exit status
 METRICS, DATA = Path("metrics/full_studies"), Path("data/full_studies")
 
 
@@ -23,17 +24,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
     args = _parse(argv)
     try:
-        whole = schema.check()
-        for name in _names(args.studies, whole.full_studies):
-            status = _run_cells(name, whole.full_studies[name], args.workers)
-            if status != 0:
-                return status
-            record = write_result(name, whole.full_studies[name], 1 / (1 - whole.training.noise_scale_smoothing))
+        for name in _names(args.studies, schema.check().full_studies):
+            record = run(name, lambda cells: pipeline.main(["--workers", str(args.workers), *cells]))
+            if isinstance(record, int):
+                return record
             print("\n".join([f"study {name}", *lines(record), f"page: {DATA / name}.html"]))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return pipeline.EXIT_BAD_INPUT
     return 0
+
+
+def run(name: str, run_cells: RunCells) -> dict[str, Any] | int:
+    """The record of a study, whose cells ``run_cells`` brings up to date, or its exit status. InputError: there is no such study."""
+    whole = schema.check()
+    [name] = _names([name], whole.full_studies)
+    status = _run_cells(name, whole.full_studies[name], run_cells)
+    if status != 0:
+        return status
+    return write_result(name, whole.full_studies[name], 1 / (1 - whole.training.noise_scale_smoothing))
 
 
 def _names(asked: Sequence[str], known: dict[str, StudyConfig]) -> list[str]:
@@ -43,17 +52,17 @@ def _names(asked: Sequence[str], known: dict[str, StudyConfig]) -> list[str]:
     return list(known) if "all" in asked else list(asked)
 
 
-def _run_cells(name: str, config: StudyConfig, workers: int) -> int:
+def _run_cells(name: str, config: StudyConfig, run_cells: RunCells) -> int:
     """The two rounds; the first exit status that is not 0 ends them."""
     choosing = config.choosing_cells()
-    status = _pipeline(name, choosing, workers) if choosing else 0
+    status = run_cells(_addresses(name, choosing)) if choosing else 0
     if status != 0:
         return status
-    return _pipeline(name, config.judging_cells(choose_rates(config, read_values(METRICS / name, choosing, config.metric))), workers)
+    return run_cells(_addresses(name, config.judging_cells(choose_rates(config, read_values(METRICS / name, choosing, config.metric)))))
 
 
-def _pipeline(name: str, cells: Sequence[StudyCell], workers: int) -> int:
-    return pipeline.main(["--workers", str(workers), *(f"studies/dvc.yaml:study_{name}@{cell.name}" for cell in cells)])
+def _addresses(name: str, cells: Sequence[StudyCell]) -> list[str]:
+    return [f"studies/dvc.yaml:study_{name}@{cell.name}" for cell in cells]
 
 
 def write_result(name: str, config: StudyConfig, memory_steps: float) -> dict[str, Any]:

@@ -10,7 +10,6 @@ also closes the run of a stage that was killed. The cells of a flow share one (f
 The store is ``MLFLOW_TRACKING_URI``, by default ``mlflow.db`` at the top of the repository; empty or ``off`` tracks nothing.
 """
 
-import fcntl
 import json
 import os
 import queue
@@ -28,22 +27,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from flows import processes, provenance
+from flows import experiments, processes, provenance
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-EXPERIMENT = "gpt-lineage"
 FLOW_RUN_VARIABLE = "GPT_LINEAGE_FLOW_RUN_ID"  # set by flows/pipeline_flow.py for the cells it runs
 RECORDER_VARIABLE = "GPT_LINEAGE_RECORDER"  # where flows/recording.py listens, for the same cells
 # Tags and metrics that flows/reproduce.py, flows/quote.py, flows/reconcile.py and flows/runs.py read.
 COMMAND_TAG = "command"  # of a stage that was not run by DVC
 PROCESS_TAG = "process"
+COMMIT_TAG = "mlflow.source.git.commit"
+FLOW_TAG = "prefect.flow_run_id"
 DURATION_SECONDS = "system/duration_seconds"
+TARGET_CELL, TARGET_MODEL = "pretrain_target", "gpt-lineage-target"
 PEAK_MEMORY_BYTES = "system/peak_memory_bytes"
 DISK_BYTES = "system/disk_bytes"
+CURVES = "curve/"  # MLflow makes a section of charts of it, above that of the final numbers, which have names of their own
 BUFFERED_ROWS = 50  # MLflow takes 7 ms a call but 0.1 s for a batch of 1,000 metrics
-ARM_PLACES = (".conditions.", ".arms.", ".sweep.", ".rungs.")  # places of params.yaml whose last part names what a cell overrides
 MAX_REASON_CHARS = MAX_PARAM_CHARS = 500  # MLflow takes 6,000; nobody reads more in its table
 ANSWER_SECONDS = 120.0  # a server that is gone is given up after 20 s; a fresh database on a busy machine took 26 s
 
@@ -54,6 +55,7 @@ class Run:
     def __init__(self, opening: Mapping[str, Any] | None) -> None:
         """Start the recorder with its first message; with None nothing is tracked."""
         self._rows: list[tuple[int, int, Mapping[str, float]]] = []  # clock [ms], step, values
+        self._is_target = opening is not None and opening["tags"]["cell"] == TARGET_CELL
         self._recorder = None if opening is None else _Recorder()
         self._say("open", **(opening or {}))
 
@@ -75,8 +77,10 @@ class Run:
         self._copy(path, path.name if path.is_dir() else None)
 
     def log_model(self, path: Path) -> None:
-        """A checkpoint folder, as the artifact folder ``model``."""
+        """A checkpoint folder, as the artifact folder ``model``; that of the target becomes a version of the registered model."""
         self._copy(path, "model")
+        if self._is_target:
+            self._say("register", name=TARGET_MODEL, path=path.as_posix())
 
     def log_dataset(self, name: str, path: Path) -> None:
         """What the stage learnt from or was measured on, as an input of the run, known by its hash in dvc.lock."""
@@ -94,7 +98,8 @@ class Run:
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
         if rows:
-            self._say("metrics", metrics=[(name, float(row[name]), at, step) for at, step, row in rows for name in row if name != "step"])
+            points = ((f"{CURVES}{name}", float(row[name]), at, step) for at, step, row in rows for name in row if name != "step")
+            self._say("metrics", metrics=list(points))
 
     def _copy(self, path: Path, folder: str | None) -> None:
         self._say("copy", path=str(path.absolute()), folder=folder)
@@ -214,12 +219,12 @@ def opening(
     uri: str, stage: str, apply: Sequence[str], seed: int, params: "BaseModel", inputs: Iterable[str], tags: Mapping[str, str]
 ) -> dict[str, Any]:
     """The first message of a run; ``tags`` are further ones."""
-    study = _study_of(apply)
     return {
         "uri": uri,
-        "experiment": f"study-{study}" if study else EXPERIMENT,
-        "name": stage,
-        "tags": {name: redact(value) for name, value in {**_cell_tags(stage, apply, seed), **tags}.items() if value},
+        "experiment": experiments.name(apply),
+        "experiment_tags": experiments.tags(apply),
+        "name": experiments.run_name(stage, apply),
+        "tags": {name: redact(value) for name, value in {**experiments.cell_tags(stage, apply, seed), **tags}.items() if value},
         "inputs": list(inputs),
         "values": as_params(params) | {"seed": str(seed)},
     }
@@ -227,7 +232,18 @@ def opening(
 
 def as_params(params: "BaseModel") -> dict[str, str]:
     """The parameters as MLflow has them: dotted names, values cut at 500 characters."""
-    return {name: redact(str(value))[:MAX_PARAM_CHARS] for name, value in flatten(params.model_dump()).items()}
+    return {name: redact(str(value))[:MAX_PARAM_CHARS] for name, value in flatten(_sections(params)).items()}
+
+
+def _sections(value: Any) -> Any:
+    """Sections as mappings; a table of overrides (rungs, arms) is one value, for it holds what other cells are given."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return {name: _sections(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return json.dumps(value) if any(isinstance(one, Mapping) for one in value.values()) else {n: _sections(v) for n, v in value.items()}
+    return value
 
 
 def tracking_uri() -> str:
@@ -271,30 +287,12 @@ def repository() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
 
 
-def _study_of(apply: Sequence[str]) -> str:
-    return next((place.split(".")[1] for place in apply if place.startswith(("studies.", "full_studies."))), "")
-
-
-def _cell_tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
-    arms = [place.rpartition(".")[2] for place in apply if any(kind in place for kind in ARM_PLACES)]
-    return {"stage": stage.partition("@")[0], "cell": stage, "study": _study_of(apply), "arm": "+".join(arms), "seed": str(seed)}
-
-
 def _process_tags() -> dict[str, str]:
-    variables = {"experiment_name": "DVC_EXP_NAME", "prefect.flow_run_id": FLOW_RUN_VARIABLE}
+    variables = {"experiment_name": "DVC_EXP_NAME", FLOW_TAG: FLOW_RUN_VARIABLE, "mlflow.user": "USER"}
+    by_hand, cell = shlex.join(sys.orig_argv[1:]), os.environ.get("DVC_STAGE", "")
     return {name: os.environ.get(variable, "") for name, variable in variables.items()} | {
-        COMMAND_TAG: "" if "DVC_STAGE" in os.environ else shlex.join(sys.orig_argv[1:]),
+        COMMAND_TAG: "" if cell else by_hand,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": f"dvc repro -s {cell}" if cell else f"python {by_hand}",
         PROCESS_TAG: provenance.process(os.getpid()),
     }
-
-
-@contextmanager
-def store_lock(uri: str) -> Iterator[None]:
-    """Let one process create a fresh SQLite database while the others wait; an existing one is opened side by side."""
-    if not uri.startswith("sqlite:///"):
-        yield
-        return
-    database = Path(uri.removeprefix("sqlite:///"))
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH if database.exists() else fcntl.LOCK_EX)
-        yield

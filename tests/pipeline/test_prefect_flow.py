@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,14 @@ class Server:
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "DVC_", "PYTHONPATH"))}
         self.variables = {**variables, "PREFECT_API_URL": self.api, "PREFECT_HOME": str(home), "MLFLOW_TRACKING_URI": "off"}
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: Any) -> Any:
         request = urllib.request.Request(f"{self.api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.loads(response.read() or b"null")
+
+    def delete(self, path: str) -> None:
+        with urllib.request.urlopen(urllib.request.Request(f"{self.api}/{path}", method="DELETE"), timeout=10):
+            pass
 
     def last_run(self) -> dict[str, Any]:
         run: dict[str, Any] = self.post("flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 1})[0]
@@ -197,7 +202,8 @@ def test_cells_run_in_order_and_a_second_time_none_does(server: Server, reposito
     assert "one line of corpus" in lines
     assert not [line for line in lines if "git add" in line]
     artifacts = server.post("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [server.last_run()["id"]]}}})
-    assert f"[page/index.html](file://{folder}/page/index.html)" in artifacts[0]["data"]
+    assert f"The report: `file://{folder}/page/index.html`" in artifacts[0]["data"]
+    assert artifacts[0]["description"] == "4 cells: 4 Completed"
 
     for no_op in ("from flows import pipeline; status = pipeline.main([])", "from dvc.cli import main; status = main(['repro'])"):
         code = f"import sys; {no_op}; print(status, *{{'torch', 'lightning', 'mlflow'}} & {{*sys.modules}})"
@@ -244,7 +250,8 @@ def test_an_interrupted_flow_leaves_no_process_and_can_go_on(
     assert server.states() == {"slow": "Completed", "next": "Completed"}
 
 
-def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, repository: Callable[[str], Path]) -> None:
+def test_a_schedule_fires_and_what_it_runs_can_be_cancelled(server: Server, repository: Callable[[str], Path]) -> None:
+    """tests/ui fills in the forms."""
     folder = repository(SLOW)
     (folder / "wait").touch()
     serving = Children()
@@ -252,27 +259,38 @@ def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, r
         served = serving.start([sys.executable, "-m", "flows.serve"], folder, server.variables, log)
         try:
 
-            def all_three() -> list[dict[str, Any]] | bool:
+            def all_four() -> list[dict[str, Any]] | bool:
                 found = server.post("deployments/filter", {"sort": "NAME_ASC"})
-                return served.poll() is not None or (len(found) == 3 and found)
+                return served.poll() is not None or (len(found) == 4 and found)
 
-            forms = {found["entrypoint"].rpartition(":")[2]: found for found in wait_for(all_three)}
-            assert set(forms["reproduce"]["parameter_openapi_schema"]["properties"]) == {"run_id"}
-            assert set(forms["quote"]["parameter_openapi_schema"]["properties"]) == {"targets", "workers"}
-            deployment = forms["pipeline"]
-            form = deployment["parameter_openapi_schema"]["properties"]
-            assert set(form) == {"targets", "workers", "retries", "budget_hours"}
-            assert "how many cells may run at once" in form["workers"]["description"]
-            assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
+            forms = {found["name"]: found for found in wait_for(all_four)}
+            fields = {name: set(form["parameter_openapi_schema"]["properties"]) for name, form in forms.items()}
+            assert fields == {
+                "pipeline": {"targets", "workers", "retries", "budget_hours"},
+                "quote": {"targets", "workers", "price_per_hour"},
+                "reproduce": {"run_id"},
+                "study": {"study", "workers"},
+            }
+            schema = forms["pipeline"]["parameter_openapi_schema"]["properties"]
+            assert all(field["description"] for field in schema.values())
+            assert schema["targets"]["items"]["enum"] == ["slow", "next"]
+            assert [schedule["active"] for schedule in forms["pipeline"]["schedules"]] == [False]  # the weekly one
 
-            launched = server.post(f"deployments/{deployment['id']}/create_flow_run", {"parameters": {"targets": ["slow"], "workers": 1}})
+            soon = datetime.now(UTC) + timedelta(seconds=8)
+            once = {"schedule": {"interval": 1e6, "anchor_date": soon.isoformat()}, "active": True, "parameters": {"targets": ["slow"]}}
+            server.post(f"deployments/{forms['pipeline']['id']}/schedules", [once])
             pid = running_pid(folder)
+            [launched] = server.post("flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}})
+            assert launched["auto_scheduled"]
             server.post(f"flow_runs/{launched['id']}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
-            wait_for(lambda: server.last_run()["state"]["type"] == "CANCELLED")
+            now = {"flow_runs": {"id": {"any_": [launched["id"]]}}}
+            wait_for(lambda: server.post("flow_runs/filter", now)[0]["state"]["type"] == "CANCELLED")
             wait_for(lambda: not is_alive(pid))
-            assert set(server.states()) == {"slow"}
+            assert {task["name"] for task in server.post("task_runs/filter", now)} == {"slow"}
         finally:
             serving.stop()
+            for deployment in server.post("deployments/filter", {}):  # what is scheduled is no run of a later test
+                server.delete(f"deployments/{deployment['id']}")
 
 
 def test_what_a_kill_leaves_running_is_crashed_by_the_next_flow_which_runs_what_was_missing(
@@ -367,7 +385,7 @@ def test_a_worker_of_a_process_pool_runs_what_was_deployed(server: Server, repos
     prefect("work-pool", "create", "--type", "process", "local")
     prefect("deploy", "--all")
     deployed = server.post("deployments/filter", {"deployments": {"name": {"any_": ["pool"]}}})
-    assert {found["entrypoint"].rpartition(".")[2] for found in deployed} == {"pipeline", "quote", "reproduce"}
+    assert {found["entrypoint"].rpartition(".")[2] for found in deployed} == {"pipeline", "study", "quote", "reproduce"}
     [pipeline] = [found for found in deployed if found["entrypoint"].endswith(".pipeline")]
     server.post(f"deployments/{pipeline['id']}/create_flow_run", {"parameters": {"targets": ["rung@s"], "workers": 1}})
     said = prefect("worker", "start", "--pool", "local", "--run-once")

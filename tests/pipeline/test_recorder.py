@@ -90,9 +90,8 @@ def test_four_stages_meet_a_fresh_database(tmp_path: Path) -> None:
         ("killed", "the process ended without a word: killed, or out of memory"),
         ("vanished", "its process is gone: the machine went down, or everything was killed at once"),
     ]
-    curves = (
-        "SELECT r.name, count(*), max(m.step) FROM metrics m JOIN runs r USING (run_uuid) WHERE m.key = 'loss_nats' GROUP BY 1 ORDER BY 1"
-    )
+    points = "FROM metrics m JOIN runs r USING (run_uuid) WHERE m.key = 'curve/loss_nats'"
+    curves = f"SELECT r.name, count(*), max(m.step) {points} GROUP BY 1 ORDER BY 1"
     assert list(database.execute(curves)) == [(name, 60, 59) for name in ("dead", "finished", "interrupted", "killed", "vanished")]
     values = "SELECT p.value FROM params p JOIN runs r USING (run_uuid) WHERE p.key = 'model.d_model'"
     assert list(database.execute(values)) == [("8",)] * 5

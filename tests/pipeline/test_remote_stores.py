@@ -132,7 +132,7 @@ def test_mlflow_on_postgresql(tmp_path: Path, postgresql: str) -> None:
         assert errors == ""
         store, run = the_run(server.url)
         assert (run.cell, run.status) == ("pretrain_ladder@r1-0", "FINISHED")
-        assert len(store.curves(run)["loss_nats"]) == 100
+        assert len(store.curves(run)["curve/loss_nats"]) == 100
         model = store.file(run, "model/model", tmp_path / "out")
         assert model is not None and model.read_text() == "weights"
 
@@ -161,7 +161,7 @@ def test_an_mlflow_server_that_dies_in_mid_run_loses_nothing(tmp_path: Path) -> 
         assert reconcile() == "pretrain_ladder@r1-0: MLflow was not told of its run when it ran; told now\n"
         store, run = the_run(server.url)
         assert (run.run_id, run.status) == (before.run_id, "FINISHED")
-        assert [step for step, _ in store.curves(run)["loss_nats"]] == list(range(100))
+        assert [step for step, _ in store.curves(run)["curve/loss_nats"]] == list(range(100))
 
 
 def repository(folder: Path) -> Path:
@@ -221,7 +221,7 @@ def test_a_dvc_remote_that_speaks_s3(tmp_path: Path) -> None:
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     port = servers.free_port()
     command = (sys.executable, "-m", "moto.server", "-H", servers.HOST, "-p", str(port))
-    server = servers.Server("s3", "S3", port, command, {}, "/moto-api/")
+    server = servers.Server("s3", "S3", port, command, {}, "/moto-api/", "")
     with running(server, tmp_path):
         environment = variables(**credentials)
         create = f"import boto3; boto3.client('s3', endpoint_url={server.url!r}).create_bucket(Bucket='lineage')"

@@ -22,7 +22,7 @@ def recorded(name: str, seconds: float, device: str | None = None, flops: float 
     tags = {"cell": name, "stage": name.partition("@")[0], "seed": seed, "device": device or provenance.device()}
     costs = {tracking.DURATION_SECONDS: seconds, tracking.PEAK_MEMORY_BYTES: 5e8, tracking.DISK_BYTES: 1e6}
     metrics = costs | ({} if flops is None else {"train_flops": flops})
-    return Recorded("id", "FINISHED", seconds, tags, values | {"seed": seed}, metrics)
+    return Recorded("id", "1", "FINISHED", seconds, tags, values | {"seed": seed}, metrics)
 
 
 @pytest.fixture
