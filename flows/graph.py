@@ -1,4 +1,4 @@
-"""The only file that imports dvc: cells and edges as DVC's own index has them, and whether a cell would run.
+"""With repro.py the only file that imports dvc: cells and edges as DVC's own index has them, and whether a cell would run.
 
 ``dvc.repo.Repo`` is not part of ``dvc.api``; should it move, ``dvc dag --dot`` and ``dvc status --json`` give the same.
 """

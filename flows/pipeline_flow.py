@@ -234,7 +234,7 @@ def _repro(name: str, place: Place, variables: Mapping[str, str], say: Callable[
         if line and not line.startswith(ADVICE):
             say("%s", line)
 
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    command = [sys.executable, "-m", "flows.repro", name]
     return place.children.run(command, place.root, {**place.variables, **variables}, on_line), lines
 
 
