@@ -55,6 +55,10 @@ class Graph:
         heights = _heights(self._all)
         return sorted((self._all[name] for name in wanted), key=lambda cell: (-heights[cell.name], cell.name))
 
+    def everything(self) -> list[Cell]:
+        """Cells of every dvc.yaml."""
+        return list(self._all.values())
+
     def changed(self, names: Sequence[str]) -> set[str]:
         """Those of the cells that DVC would run: dependencies, parameters, command or outputs differ from dvc.lock."""
         from dvc.exceptions import DvcException

@@ -83,7 +83,7 @@ def make_quote(targets: Sequence[str], workers: int) -> Quote:
     cells = loaded.cells(targets)
     would_run = _with_downstream(cells, loaded.changed([cell.name for cell in cells]))
     running = [cell for cell in cells if cell.name in would_run]
-    quotes = _quote_cells(running, loaded.cells()) if running else []
+    quotes = _quote_cells(running, loaded.everything()) if running else []
     known = {quote.name: quote.seconds for quote in quotes if quote.seconds is not None}
     upstream = {cell.name: [name for name in cell.upstream if name in known] for cell in running}
     order = [cell.name for cell in running if cell.name in known]

@@ -19,10 +19,13 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flows import provenance, quiet, untracked
-from flows.tracking import one_line, store_lock
+from flows import cells, database, provenance, quiet, untracked
+from flows.tracking import EXPERIMENT_TAG, WORKSPACE_TAG, one_line
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as is the next
 MAX_BATCH_PARAMS = 100
@@ -30,6 +33,7 @@ MAX_BATCH_PARAMS = 100
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 INPUT_TAG, OUT_TAG = "data.", "out."  # and a path: its hash, as DVC knows it
 BACKFILLED_TAG = "backfilled"  # of a run that was made of dvc.lock and metrics/ (flows/reconcile.py)
+REPLACED_TAG = "replaced_by"  # of a removed run: the one that made the same again
 NOT_KEPT_TAG = "not_kept"  # why the tree of the run cannot be rebuilt
 NO_CHATTER = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 SILENT_END = "the process ended without a word: killed, or out of memory"
@@ -38,11 +42,28 @@ SILENT_END = "the process ended without a word: killed, or out of memory"
 class Recorder:
     """One open run."""
 
-    def __init__(self, uri: str, experiment: str, name: str, tags: Mapping[str, str], at_ms: int, run_id: str | None = None) -> None:
-        """``run_id``: of a run that was begun before MLflow went away; a new one where the store does not have it."""
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        name: str,
+        tags: Mapping[str, str],
+        at_ms: int,
+        had: Mapping[str, str],
+        run_id: str | None = None,
+    ) -> None:
+        """Begin a run.
+
+        Args:
+            uri, experiment, name, tags, at_ms: where, and what MLflow has of every run.
+            had: hashes of what DVC had of the cell when it began.
+            run_id: of a run that was begun before MLflow went away; a new one where the store does not have it.
+        """
         from mlflow import MlflowClient
 
-        with store_lock(uri):
+        self._had = had
+
+        with database.store_lock(uri):
             self._client = MlflowClient(tracking_uri=uri)
             experiment_id = self._experiment_id(uri, experiment)
         if run_id is None or not self._has(run_id):
@@ -92,7 +113,22 @@ class Recorder:
             self._client.log_batch(self.run_id, tags=[RunTag(f"{OUT_TAG}{path}", digest) for path, digest in outs.items()])
         if reason:
             self._client.set_tag(self.run_id, "reason", reason)
+        if status == "FINISHED":
+            self._replace_those_not_taken()
         self._client.set_terminated(self.run_id, status, at_ms)
+
+    def _replace_those_not_taken(self) -> None:
+        """Remove finished runs of the same cell, made of the same in the same folder, whose outputs DVC did not have when this one began.
+
+        Everything was killed before DVC wrote them into its lock, so the cell ran twice, and its result would stand here twice.
+        MLflow keeps removed runs in its bin.
+        """
+        own = self._client.get_run(self.run_id)
+        where = f"attributes.status = 'FINISHED' AND tags.cell = \"{own.data.tags.get('cell', '')}\""
+        for other in self._client.search_runs([own.info.experiment_id], where) if made_of(own).get(WORKSPACE_TAG) else ():
+            if made_of(other) == made_of(own) and not hashes(other.data.tags, OUT_TAG).items() <= self._had.items():
+                self._client.set_tag(other.info.run_id, REPLACED_TAG, self.run_id)
+                self._client.delete_run(other.info.run_id)
 
     def _has(self, run_id: str) -> bool:
         from mlflow.exceptions import MlflowException
@@ -119,6 +155,17 @@ class Recorder:
                 if found is None:
                     raise
         return str(found.experiment_id)
+
+
+def made_of(run: "Run") -> dict[str, str]:
+    """Where a run was made, for which experiment of DVC, from which inputs and parameters."""
+    where = {name: run.data.tags[name] for name in (WORKSPACE_TAG, EXPERIMENT_TAG) if name in run.data.tags}
+    return where | hashes(run.data.tags, INPUT_TAG) | {f"params.{name}": value for name, value in run.data.params.items()}
+
+
+def hashes(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Path -> hash of what a run read (``data.``) or wrote (``out.``)."""
+    return {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}
 
 
 def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -179,7 +226,7 @@ def complete(message: dict[str, Any]) -> list[dict[str, Any]]:
         kept, files = provenance_of(message.pop("inputs"))
         encoded = {place: base64.b64encode(content).decode() for place, content in files.items()}
         values = message.pop("values")
-        opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}}
+        opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}, "had": cells.outs(message["name"])}
         return [opening, {"what": "params", "values": values}, {"what": "files", "contents": encoded}]
     if message["what"] == "end":
         return [{**message, "at_ms": now_ms, "outs": {path: provenance.hash_path(Path(path)) for path in message["outs"]}}]

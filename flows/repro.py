@@ -1,4 +1,4 @@
-"""One cell by DVC, ``python -m flows.repro CELL``: as ``dvc --wait-for-lock repro --single-item``, but of dvc.lock only its lines are touched.
+"""One cell by DVC, ``python -m flows.repro CELL``: ``dvc --wait-for-lock repro --single-item``, touching of dvc.lock only its lines.
 
 Before each cell DVC parses all of dvc.lock, and after it once more, and writes all of it in place: 9 s of CPU where it has 350 cells (DVC
 3.67), and a kill meanwhile leaves half a file, in which the results of the other half are forgotten. Here the lines of the
@@ -8,11 +8,12 @@ DVC writes (tests/pipeline/test_repro.py).
 
 import functools
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from flows import cells
 
 HEAD = "schema: '2.0'\nstages:\n"  # of a lock that holds stages and nothing else
 
@@ -35,8 +36,9 @@ def touch_only(cell: str) -> None:
         def _load_yaml(self, **options: Any) -> tuple[Any, str]:
             text = Path(self.path).read_text(encoding="utf-8")
             if not text.startswith(HEAD):
-                return super()._load_yaml(**options)
-            own = lines_of(f"  {cell.rpartition(':')[2]}:", text)
+                whole: tuple[Any, str] = super()._load_yaml(**options)
+                return whole
+            own = cells.lines_of(f"  {cell.rpartition(':')[2]}:", text)
             return (parse_yaml(HEAD + own, self.path) if own else {}), own
 
         def dump_stages(self, stages: Sequence[Any], **options: Any) -> None:
@@ -65,14 +67,8 @@ def _write(lock: Path, stages: Sequence[Any], options: dict[str, Any]) -> bool:
 
 def with_lines(lock: str, lines: str) -> str:
     """``lock`` with the ``lines`` of one stage, its name the first of them, in place of its older ones, or at the end."""
-    older = lines_of(lines.partition("\n")[0], lock)
+    older = cells.lines_of(lines.partition("\n")[0], lock)
     return lock.replace(older, lines, 1) if older else lock + lines
-
-
-def lines_of(name: str, lock: str) -> str:
-    """The lines of the stage whose first line is ``name``, up to the next that is as little indented; "" if it has none."""
-    found = re.search(rf"^{re.escape(name)}\n(?:   .*\n|\n)*", lock, re.MULTILINE)
-    return found[0] if found else ""
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from components.errors import InputError
 from flows import provenance, recorder, tracking
+from flows.database import store_lock
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -39,7 +40,7 @@ class Recorded:
 
     def hashes(self, prefix: str) -> dict[str, str]:
         """Path -> hash of what it read (``data.``) or wrote (``out.``)."""
-        return {name.removeprefix(prefix): value for name, value in self.tags.items() if name.startswith(prefix)}
+        return recorder.hashes(self.tags, prefix)
 
 
 class Store:
@@ -60,7 +61,7 @@ class Store:
 
         self._uri = uri
         try:
-            with tracking.store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
+            with store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
                 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
                 self._client = MlflowClient(tracking_uri=uri)
                 self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet

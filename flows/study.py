@@ -14,26 +14,29 @@ from typing import Any
 from components.errors import InputError
 from components.studies.config import StudyCell, StudyConfig
 from components.studies.sweep import choose_rates, read_values
-from flows import pipeline, schema
+from flows import graph, pipeline, schema
 
+LISTED = 10  # cells without a result
 METRICS, DATA = Path("metrics/full_studies"), Path("data/full_studies")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
+    """Exit status: 0 done, 1 a cell failed and its study has no result, 2 bad input, 130 interrupted."""
     args = _parse(argv)
+    statuses = set[int]()
     try:
         whole = schema.check()
         for name in _names(args.studies, whole.full_studies):
-            status = _run_cells(name, whole.full_studies[name], args.workers)
-            if status != 0:
+            statuses.add(status := _run_cells(name, whole.full_studies[name], args.workers))
+            if status == 0:
+                record = write_result(name, whole.full_studies[name], 1 / (1 - whole.training.noise_scale_smoothing))
+                print("\n".join([f"study {name}", *lines(record), f"page: {DATA / name}.html"]))
+            elif status != pipeline.EXIT_FAILED:  # else the next study may still come out
                 return status
-            record = write_result(name, whole.full_studies[name], 1 / (1 - whole.training.noise_scale_smoothing))
-            print("\n".join([f"study {name}", *lines(record), f"page: {DATA / name}.html"]))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return pipeline.EXIT_BAD_INPUT
-    return 0
+    return max(statuses)
 
 
 def _names(asked: Sequence[str], known: dict[str, StudyConfig]) -> list[str]:
@@ -53,7 +56,22 @@ def _run_cells(name: str, config: StudyConfig, workers: int) -> int:
 
 
 def _pipeline(name: str, cells: Sequence[StudyCell], workers: int) -> int:
-    return pipeline.main(["--workers", str(workers), *(f"studies/dvc.yaml:study_{name}@{cell.name}" for cell in cells)])
+    addresses = {f"studies/dvc.yaml:study_{name}@{cell.name}": cell for cell in cells}
+    status = pipeline.main(["--workers", str(workers), *addresses])
+    if status == pipeline.EXIT_FAILED:
+        changed = graph.load(Path.cwd()).changed(list(addresses))
+        print("\n".join(without_result(name, [addresses[cell] for cell in addresses if cell in changed], len(cells))))
+    return status
+
+
+def without_result(name: str, missing: Sequence[StudyCell], count: int) -> Iterator[str]:
+    """What a study says of which ``missing`` of the ``count`` cells of a round have no result, a line each."""
+    yield f"study {name}: no verdict, for {len(missing)} of {count} cells have no result; the results of the others are kept"
+    for cell in missing[:LISTED]:
+        yield f"  no result: condition {cell.condition}, arm {cell.arm}, rate {cell.rate}, seed {cell.seed}"
+    if len(missing) > LISTED:
+        yield f"  and {len(missing) - LISTED} more"
+    yield f"  mend what failed and run the same command again, or take the arm out of full_studies.{name} in params.yaml"
 
 
 def write_result(name: str, config: StudyConfig, memory_steps: float) -> dict[str, Any]:

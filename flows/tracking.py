@@ -10,9 +10,9 @@ also closes the run of a stage that was killed. The cells of a flow share one (f
 The store is ``MLFLOW_TRACKING_URI``, by default ``mlflow.db`` at the top of the repository; empty or ``off`` tracks nothing.
 """
 
-import fcntl
 import json
 import os
+import platform
 import queue
 import re
 import resource
@@ -39,6 +39,8 @@ RECORDER_VARIABLE = "GPT_LINEAGE_RECORDER"  # where flows/recording.py listens, 
 # Tags and metrics that flows/reproduce.py, flows/quote.py, flows/reconcile.py and flows/runs.py read.
 COMMAND_TAG = "command"  # of a stage that was not run by DVC
 PROCESS_TAG = "process"
+EXPERIMENT_TAG = "experiment_name"
+WORKSPACE_TAG = "workspace"  # host and top folder of the repository that the run was made in
 DURATION_SECONDS = "system/duration_seconds"
 PEAK_MEMORY_BYTES = "system/peak_memory_bytes"
 DISK_BYTES = "system/disk_bytes"
@@ -281,20 +283,9 @@ def _cell_tags(stage: str, apply: Sequence[str], seed: int) -> dict[str, str]:
 
 
 def _process_tags() -> dict[str, str]:
-    variables = {"experiment_name": "DVC_EXP_NAME", "prefect.flow_run_id": FLOW_RUN_VARIABLE}
+    variables = {EXPERIMENT_TAG: "DVC_EXP_NAME", "prefect.flow_run_id": FLOW_RUN_VARIABLE}
     return {name: os.environ.get(variable, "") for name, variable in variables.items()} | {
         COMMAND_TAG: "" if "DVC_STAGE" in os.environ else shlex.join(sys.orig_argv[1:]),
         PROCESS_TAG: provenance.process(os.getpid()),
+        WORKSPACE_TAG: f"{platform.node()}:{repository()}",
     }
-
-
-@contextmanager
-def store_lock(uri: str) -> Iterator[None]:
-    """Let one process create a fresh SQLite database while the others wait; an existing one is opened side by side."""
-    if not uri.startswith("sqlite:///"):
-        yield
-        return
-    database = Path(uri.removeprefix("sqlite:///"))
-    with database.with_name(f"{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH if database.exists() else fcntl.LOCK_EX)
-        yield

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from flows import repro
+from flows import cells, repro
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).parents[2]
 # Folded commands, nulls, lists, strings of several lines: whatever the form of dvc.lock's YAML could trip over.
-PARAMS = 'a: {rate: 1.0e-3, none: null, names: [x, "off", "2"], text: "two\\n\\nlines: of text\\n", long: "%s"}\nb: {size: 1}\n' % ("word " * 40)
+PARAMS = """
+a: {rate: 1.0e-3, none: null, names: [x, "off", "2"], text: "two\\n\\nlines: of text\\n", long: "WORDS"}
+b: {size: 1}
+""".replace("WORDS", "word " * 40)
 DVC_YAML = f"""
 stages:
   first: {{cmd: "true {"--with-many options " * 12} && echo 1 > one", params: [a], outs: [one]}}
@@ -57,9 +60,9 @@ def test_the_lock_has_the_bytes_that_dvc_writes(tmp_path: Path) -> None:
 
 def test_lines_of_a_stage_end_where_the_next_begins() -> None:
     lock = f"{repro.HEAD}  a:\n    cmd: x\n\n      y\n  a@1:\n    cmd: z\n  b:\n    cmd: w\n"
-    assert repro.lines_of("  a:", lock) == "  a:\n    cmd: x\n\n      y\n"
-    assert repro.lines_of("  b:", lock) == "  b:\n    cmd: w\n"
-    assert repro.lines_of("  c:", lock) == ""
+    assert cells.lines_of("  a:", lock) == "  a:\n    cmd: x\n\n      y\n"
+    assert cells.lines_of("  b:", lock) == "  b:\n    cmd: w\n"
+    assert cells.lines_of("  c:", lock) == ""
     assert repro.with_lines(lock, "  a@1:\n    cmd: new\n") == lock.replace("cmd: z", "cmd: new")
     assert repro.with_lines(lock, "  c:\n    cmd: v\n") == f"{lock}  c:\n    cmd: v\n"
 

@@ -1,0 +1,18 @@
+"""MLflow's store when it is a file: several processes may meet one that is not there yet."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def store_lock(uri: str) -> Iterator[None]:
+    """Let one process create a fresh SQLite database while the others wait; an existing one is opened side by side."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    database = Path(uri.removeprefix("sqlite:///"))
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH if database.exists() else fcntl.LOCK_EX)
+        yield
