@@ -268,16 +268,17 @@ def reproduce(run_id: str) -> State[Any]:
 
 
 @flow(name="quote", persist_result=False)
-def quote(targets: Sequence[str] = (), workers: Annotated[int, Field(ge=1)] = 2) -> State[Any]:
+def quote(targets: Sequence[str] = (), workers: Annotated[int, Field(ge=1)] = 2, probe: bool = False) -> State[Any]:
     """What a launch of the pipeline would cost, before it starts.
 
     Args:
         targets: cells or stages of dvc.yaml to bring up to date, with all that they need; none for everything.
         workers: how many cells may run at once.
+        probe: train what is unknown for some seconds, to know it.
     """
     from flows import quote as command
 
-    lines = list(command.lines(command.make_quote(targets, workers), workers, None))
+    lines = list(command.lines(command.make_quote(targets, workers, probe), workers, None))
     create_markdown_artifact(key="quote", markdown="\n".join(["```", *lines, "```"]))
     for line in lines:
         get_run_logger().info("%s", line)

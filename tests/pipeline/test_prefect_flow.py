@@ -175,7 +175,7 @@ def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, r
 
             forms = {found["entrypoint"].rpartition(":")[2]: found for found in wait_for(all_three)}
             assert set(forms["reproduce"]["parameter_openapi_schema"]["properties"]) == {"run_id"}
-            assert set(forms["quote"]["parameter_openapi_schema"]["properties"]) == {"targets", "workers"}
+            assert set(forms["quote"]["parameter_openapi_schema"]["properties"]) == {"targets", "workers", "probe"}
             deployment = forms["pipeline"]
             form = deployment["parameter_openapi_schema"]["properties"]
             assert set(form) == {"targets", "workers", "retries", "budget_hours"}
