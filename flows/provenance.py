@@ -125,9 +125,9 @@ def changes() -> bytes:
     return _patch([".", *(f":!{path}" for path in RESULTS)], CODE)
 
 
-def results() -> bytes:
-    """dvc.lock and metrics/ against the commit, as a patch. Waits until DVC has written dvc.lock to its end."""
-    for lock in LOCKS:
+def results(locks_are_whole: bool) -> bytes:
+    """dvc.lock and metrics/ against the commit, as a patch. Waits until DVC has written dvc.lock to its end, unless it is always whole."""
+    for lock in () if locks_are_whole else LOCKS:
         _settle(Path(lock))
     return _patch(RESULTS, RESULTS)
 

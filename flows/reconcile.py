@@ -81,7 +81,7 @@ def _messages(cell: graph.Cell) -> list[dict[str, Any]]:
     present = provenance.Watch(options.values).present()
     read = [path for path in present if not any(path == out or path.startswith(f"{out}/") for out in cell.outs)]
     opening = tracking.opening("", cell.name, options.apply, options.seed, sections, read, {recorder.BACKFILLED_TAG: "true"})
-    begin = recorder.complete({"what": "open", **opening})
+    begin = recorder.complete({"what": "open", **opening}, locks_are_whole=False)
     del begin[0]["tags"]["device"]  # nobody knows
     metrics = [(name, value, now_ms, 0) for name, value in _numbers(cell.outs)]
     end = {"what": "end", "status": "FINISHED", "reason": BACKFILLED, "outs": {out: lock[out] for out in cell.outs}, "at_ms": now_ms}

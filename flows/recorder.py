@@ -168,7 +168,7 @@ def hashes(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}
 
 
-def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, bytes]]:
+def provenance_of(inputs: Sequence[str], locks_are_whole: bool) -> tuple[dict[str, str], dict[str, bytes]]:
     """Tags (with the hash of each input) and files that let the run be made again; see flows/provenance.py."""
     known = provenance.hashes_in_lock()
     tags = {f"{INPUT_TAG}{path}": known.get(path) or provenance.hash_path(Path(path)) for path in inputs}
@@ -179,23 +179,24 @@ def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, byte
         return tags, {}
     tags["mlflow.source.git.commit"] = commit
     try:
-        changes, results = provenance.changes(), provenance.results()
+        changes, results = provenance.changes(), provenance.results(locks_are_whole)
     except (provenance.TooLarge, OSError, subprocess.CalledProcessError) as error:
         return {**tags, "dirty": "true", NOT_KEPT_TAG: one_line(error)}, {}
     files = {provenance.RESULTS_FILE: gzip.compress(results, mtime=0)}
     return {**tags, "dirty": str(bool(changes)).lower()}, files | ({provenance.CHANGES_FILE: changes} if changes else {})
 
 
-def record(lines: Iterable[str], answers: int) -> None:
+def record(lines: Iterable[str], answers: int, locks_are_whole: bool) -> None:
     """Do what each line says; answer ``copy`` and ``end`` with one byte, for which the stage waits.
 
     Args:
         lines: messages of the stage.
         answers: file descriptor that the stage reads.
+        locks_are_whole: nobody writes a dvc.lock but flows/repro.py, as in a flow.
     """
     journal, recorder, what = untracked.Journal(), None, ""
     for line in lines:
-        for message in complete(json.loads(line)):
+        for message in complete(json.loads(line), locks_are_whole):
             what = message["what"]
             recorder = _tell_or_keep(recorder, message, journal)
         if what in ("copy", "end"):
@@ -219,11 +220,11 @@ def _tell_or_keep(recorder: Recorder | None, message: dict[str, Any], journal: u
         return recorder
 
 
-def complete(message: dict[str, Any]) -> list[dict[str, Any]]:
+def complete(message: dict[str, Any], locks_are_whole: bool) -> list[dict[str, Any]]:
     """A message of the stage with what cannot wait until MLflow answers: the time, the tree as it is, hashes of what was written."""
     now_ms = int(time.time() * 1000)
     if message["what"] == "open":
-        kept, files = provenance_of(message.pop("inputs"))
+        kept, files = provenance_of(message.pop("inputs"), locks_are_whole)
         encoded = {place: base64.b64encode(content).decode() for place, content in files.items()}
         values = message.pop("values")
         opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}, "had": cells.outs(message["name"])}
@@ -274,7 +275,7 @@ def main() -> int:
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     try:
-        record(sys.stdin, answers)
+        record(sys.stdin, answers, locks_are_whole=False)
     except Exception as error:
         print(f"warning: not tracked from here on: {one_line(error)}", file=sys.stderr, flush=True)
         return 1
