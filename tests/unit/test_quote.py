@@ -9,8 +9,9 @@ import pytest
 from components.errors import InputError
 from components.transformer.accounting import train_flops
 from components.transformer.config import TransformerConfig
-from flows import graph, params, provenance, quote, quote_history, tracking
+from flows import graph, params, provenance, quote, quote_history, quote_probe, tracking
 from flows.runs import Recorded
+from flows.stages.pretrain_model import Sections
 
 WHOLE = graph.load(Path.cwd()).cells()
 BY_NAME = {cell.name: cell for cell in WHOLE}
@@ -96,6 +97,30 @@ def test_runs_of_another_device_are_no_evidence(launch: Callable[..., None]) -> 
     assert "not counted, for nothing like it was tracked on this device: derive_tasks" in "\n".join(quote.lines(made, 1, None))
     with pytest.raises(InputError, match="no run like derive_tasks was tracked on this device, so no budget can be kept"):
         quote.refuse_above(100, ["derive_tasks"], 1)
+
+
+def test_what_is_unknown_is_probed_once_a_shape(launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def probe(shapes: list[Any]) -> list[quote_probe.Probe]:
+        asked.append(len(shapes))
+        return [quote_probe.Probe(5.0, 0.1, 1e9) for _ in shapes]
+
+    monkeypatch.setattr(quote_probe, "_probe", probe)
+    rungs = {cell.name for cell in WHOLE if cell.name.startswith("pretrain_ladder")}
+    launch([], rungs | {"tokenize_corpus"})
+    made = {cell.name: cell for cell in quote.make_quote(["pretrain_ladder"], 1, probe=True).cells}
+    [shapes] = asked
+    assert shapes <= len({name.rpartition("-")[0] for name in rungs}) < len(rungs)  # not once more for another seed
+    assert made["tokenize_corpus"].seconds is None
+    rung = made["pretrain_ladder@r1-0"]
+    assert rung.seconds is not None and rung.memory_bytes is not None and rung.seconds.basis == "a probe"
+    sections = quote_history.cell_sections(BY_NAME[rung.name].command)[0]
+    assert isinstance(sections, Sections)
+    assert rung.seconds.middle == pytest.approx(5 + 0.1 * sections.training.num_steps, rel=0.1)  # and what is held out
+    assert rung.seconds.middle > 5 + 0.1 * sections.training.num_steps
+    assert rung.memory_bytes.middle == pytest.approx(1e9)
+    assert rung.flops == quote_history.train_flops(quote_history.cell_values(BY_NAME[rung.name].command)[0])
 
 
 def test_a_launch_above_the_budget_is_refused_by_its_upper_bound(launch: Callable[..., None]) -> None:
