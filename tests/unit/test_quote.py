@@ -111,7 +111,7 @@ def test_what_is_unknown_is_probed_once_a_shape(launch: Callable[..., None], mon
     launch([], rungs | {"tokenize_corpus"})
     made = {cell.name: cell for cell in quote.make_quote(["pretrain_ladder"], 1, probe=True).cells}
     [shapes] = asked
-    assert shapes <= len({name.rpartition("-")[0] for name in rungs}) < len(rungs)  # not once more for another seed
+    assert 1 < shapes < len(rungs)  # two rungs differ in their tokens alone
     assert made["tokenize_corpus"].seconds is None
     rung = made["pretrain_ladder@r1-0"]
     assert rung.seconds is not None and rung.memory_bytes is not None and rung.seconds.basis == "a probe"
