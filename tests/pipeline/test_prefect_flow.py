@@ -156,9 +156,10 @@ def test_an_interrupted_flow_leaves_no_process_and_can_go_on(
     assert not is_alive(pid)
     assert server.last_run()["state"]["type"] in ("CRASHED", "CANCELLED")
 
-    (folder / "wait").unlink()
-    assert run(server, folder)[0] == 0
-    assert server.states() == {"slow": "Completed", "next": "Completed"}
+    if number == signal.SIGINT:  # the lock and the graph are as after the other
+        (folder / "wait").unlink()
+        assert run(server, folder)[0] == 0
+        assert server.states() == {"slow": "Completed", "next": "Completed"}
 
 
 def test_a_launch_from_the_form_runs_here_and_can_be_cancelled(server: Server, repository: Callable[[str], Path]) -> None:
