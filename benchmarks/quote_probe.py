@@ -33,12 +33,8 @@ def main() -> int:
         for cell in cells.values():
             if cell.name in estimates and estimates[cell.name][0].middle < most_s:
                 taken = _run(cell, Path(folder))
-                rows.append(
-                    {
-                        "cell": cell.name,
-                        **{what: _row(*part) for (what, *_), *part in zip(QUANTITIES, estimates[cell.name], taken, strict=True)},
-                    }
-                )
+                of_each = zip(QUANTITIES, estimates[cell.name], taken, strict=True)
+                rows.append({"cell": cell.name, **{what: _row(estimate, value) for (what, *_), estimate, value in of_each}})
                 print(_line(rows[-1]), flush=True)
     return _finish(rows)
 

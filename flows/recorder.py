@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import cells, database, provenance, quiet, untracked
-from flows.tracking import EXPERIMENT_TAG, WORKSPACE_TAG, one_line
+from flows.tracking import COMMAND_TAG, EXPERIMENT_TAG, WORKSPACE_TAG, one_line
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -124,8 +124,10 @@ class Recorder:
         MLflow keeps removed runs in its bin.
         """
         own = self._client.get_run(self.run_id)
+        if WORKSPACE_TAG not in own.data.tags or COMMAND_TAG in own.data.tags:  # made of a lock, or not run by DVC
+            return
         where = f"attributes.status = 'FINISHED' AND tags.cell = \"{own.data.tags.get('cell', '')}\""
-        for other in self._client.search_runs([own.info.experiment_id], where) if made_of(own).get(WORKSPACE_TAG) else ():
+        for other in self._client.search_runs([own.info.experiment_id], where):
             if made_of(other) == made_of(own) and not hashes(other.data.tags, OUT_TAG).items() <= self._had.items():
                 self._client.set_tag(other.info.run_id, REPLACED_TAG, self.run_id)
                 self._client.delete_run(other.info.run_id)
@@ -158,8 +160,8 @@ class Recorder:
 
 
 def made_of(run: "Run") -> dict[str, str]:
-    """Where a run was made, for which experiment of DVC, from which inputs and parameters."""
-    where = {name: run.data.tags[name] for name in (WORKSPACE_TAG, EXPERIMENT_TAG) if name in run.data.tags}
+    """Where a run was made, by which command if not by DVC, for which of its experiments, from which inputs and parameters."""
+    where = {name: run.data.tags[name] for name in (WORKSPACE_TAG, EXPERIMENT_TAG, COMMAND_TAG) if name in run.data.tags}
     return where | hashes(run.data.tags, INPUT_TAG) | {f"params.{name}": value for name, value in run.data.params.items()}
 
 
