@@ -78,15 +78,19 @@ def heading() -> None:
 def finish(name: str, rows: Sequence[Row]) -> int:
     """Write ``results/NAME.json``; exit status 1 when a row falls short."""
     RESULTS.mkdir(exist_ok=True)
-    machine = {
+    written = {"machine": machine(), "rows": [{**asdict(row), "ratio": row.ratio, "ok": row.ok} for row in rows]}
+    (RESULTS / f"{name}.json").write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return 0 if all(row.ok for row in rows) else 1
+
+
+def machine() -> dict[str, object]:
+    """What figures are of."""
+    return {
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    written = {"machine": machine, "rows": [{**asdict(row), "ratio": row.ratio, "ok": row.ok} for row in rows]}
-    (RESULTS / f"{name}.json").write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return 0 if all(row.ok for row in rows) else 1
 
 
 def seconds(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> float:

@@ -1,12 +1,12 @@
 """What the shell costs when there is nothing to do, and what a cell pays before it works.
 
-The graph is a small one of its own with as many cells as ours, in a fresh git and DVC repository.
+The graph is a small one of its own with as many cells as ours, in a fresh git and DVC repository. A whole study: benchmarks/study.py.
 """
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +17,6 @@ from flows.children import Children
 ROOT = Path(__file__).parents[1]
 PY = sys.executable
 CELLS = 50
-STUDY_CELLS = 200  # of the study that must not cost more than the next two
-CELL_LIMIT_SECONDS = 1.0
-NO_OP_LIMIT_SECONDS = 10.0
 HELP_LIMIT_SECONDS = 1.0
 STAGE_SECONDS = 4.0
 
@@ -132,25 +129,7 @@ def main() -> int:
                 "MlflowClient in the stage", lambda: python("-c", PLAIN_TRACKED_STAGE), 1.2, repeats,
             ),
         ]  # fmt: skip
-        if repeats > 3:
-            rows += _study(repository, python)
     return harness.finish("shell", rows)
-
-
-def _study(repository: Path, python: Callable[..., float]) -> list[harness.Row]:
-    """A study that grows to 200 cells, and the same when all is done: two minutes."""
-    (repository / "dvc.yaml").write_text(dvc_yaml(STUDY_CELLS), encoding="utf-8")
-    launch, new = ("-m", "flows.pipeline", "--workers", "2"), STUDY_CELLS - CELLS
-    return [
-        harness.compare(
-            f"each of {new} new cells of {STUDY_CELLS}", lambda: python(*launch) / new,
-            "the limit of 1 s", lambda: CELL_LIMIT_SECONDS, 1.0, 1,
-        ),
-        harness.compare(
-            f"cached flow, {STUDY_CELLS} cells", lambda: python(*launch),
-            "the limit of 10 s", lambda: NO_OP_LIMIT_SECONDS, 1.0, 3,
-        ),
-    ]  # fmt: skip
 
 
 @contextmanager

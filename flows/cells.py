@@ -1,5 +1,6 @@
-"""What dvc.lock says about a cell that has run: the options of its command."""
+"""What dvc.lock says about a cell that has run: the options of its command, the hashes of what it wrote."""
 
+import re
 import shlex
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,3 +29,22 @@ def options(cell: str, path: Path = LOCK_FILE) -> dict[str, list[str]]:
     for flag, value in zip(words[::2], words[1::2], strict=True):
         found.setdefault(flag.removeprefix("--"), []).append(value)
     return found
+
+
+def outs(cell: str) -> dict[str, str]:
+    """Path -> hash of what DVC has of a cell, by its address (``studies/dvc.yaml:study_batch_size@...``); nothing if it has not run."""
+    import yaml
+
+    file, _, stage = cell.rpartition(":")
+    lock = Path(file).with_suffix(".lock") if file else LOCK_FILE
+    try:
+        own = yaml.load(lines_of(f"  {stage}:", lock.read_text(encoding="utf-8")), yaml.CSafeLoader)
+        return {out["path"]: out["md5"] for out in own[stage].get("outs", []) if "md5" in out} if own else {}
+    except (FileNotFoundError, yaml.YAMLError, KeyError):  # DVC is writing it
+        return {}
+
+
+def lines_of(name: str, lock: str) -> str:
+    """The lines of the stage whose first line is ``name``, up to the next that is as little indented; "" if it has none."""
+    found = re.search(rf"^{re.escape(name)}\n(?:   .*\n|\n)*", lock, re.MULTILINE)
+    return found[0] if found else ""

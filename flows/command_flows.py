@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows import experiments, forms, pages
+from flows.pipeline import EXIT_FAILED
 from flows.pipeline_flow import crash_those_without_process, pipeline
 
 
@@ -26,7 +27,7 @@ def study(study: forms.Study, workers: forms.Workers = 2) -> State[Any]:
 
     def run_cells(cells: Sequence[str]) -> int:
         state = pipeline(targets=list(cells), workers=workers, return_state=True)
-        return 0 if state.is_completed() else 1
+        return 0 if state.is_completed() else EXIT_FAILED
 
     record = command.run(study, run_cells)
     if isinstance(record, int):
@@ -63,6 +64,7 @@ def quote(
     targets: forms.Targets = (),
     workers: forms.Workers = 2,
     price_per_hour: forms.Price = None,
+    probe: bool = False,
 ) -> State[Any]:
     """What a launch of the pipeline would cost, before it starts.
 
@@ -70,10 +72,11 @@ def quote(
         targets: stages or cells to bring up to date, with all that they need; none for everything.
         workers: how many cells may run at once.
         price_per_hour: of this machine, in any currency; none for no price.
+        probe: train what is unknown for some seconds, to know it.
     """
     from flows import quote as command
 
-    lines = list(command.lines(command.make_quote(targets, workers), workers, price_per_hour))
+    lines = list(command.lines(command.make_quote(targets, workers, probe), workers, price_per_hour))
     create_markdown_artifact(key="quote", markdown="\n".join(["```", *lines, "```"]), description="What the launch would cost.")
     for line in lines:
         get_run_logger().info("%s", line)

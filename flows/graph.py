@@ -1,4 +1,4 @@
-"""The only file that imports dvc: cells and edges as DVC's own index has them, and whether a cell would run.
+"""With repro.py the only file that imports dvc: cells and edges as DVC's own index has them, and whether a cell would run.
 
 ``dvc.repo.Repo`` is not part of ``dvc.api``; should it move, ``dvc dag --dot`` and ``dvc status --json`` give the same.
 """
@@ -54,6 +54,10 @@ class Graph:
         )
         heights = _heights(self._all)
         return sorted((self._all[name] for name in wanted), key=lambda cell: (-heights[cell.name], cell.name))
+
+    def everything(self) -> list[Cell]:
+        """Cells of every dvc.yaml."""
+        return list(self._all.values())
 
     def changed(self, names: Sequence[str]) -> set[str]:
         """Those of the cells that DVC would run: dependencies, parameters, command or outputs differ from dvc.lock."""

@@ -39,6 +39,7 @@ ADVICE = (
 )
 
 
+SKIPPED = "didn't change, skipping"  # as DVC says it
 BUSY = "is busy, it is being blocked by"  # DVC does not wait for a cell that another process runs
 BUSY_SECONDS = 3.0
 KEPT_LINES = 200  # of the output of a cell
@@ -50,7 +51,6 @@ class Place:
 
     root: Path
     """Top folder of the repository."""
-    graph: graph.Graph
     children: Children
     """Where their processes are registered, to be ended with the flow."""
     variables: Mapping[str, str]
@@ -91,7 +91,7 @@ def pipeline(
         finished = [cell.name for cell in cells if cell.name not in changed]
         with _reconciling(root, children, finished, bool(changed)), _recording(root, children, bool(changed)) as variables:
             _offer_gpu_slots([cell for cell in cells if cell.name in changed])
-            states = _Schedule(Place(root, loaded, children, variables), changed, workers, retries).run(cells)
+            states = _Schedule(Place(root, children, variables), changed, workers, retries).run(cells)
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
@@ -206,17 +206,21 @@ def run_cell(name: str, may_skip: bool, count: int, place: Place) -> State[Any] 
         CellFailed: DVC or the stage ended with a status other than 0.
     """
     log = get_run_logger()
+    if may_skip:
+        return _cached()
     while True:
-        if may_skip or not place.graph.changed([name]):
-            return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
         with gpus.taken(count) as shown:
             status, lines = _repro(name, place, shown, log.info)
         if status == 0:
-            return None
+            return _cached() if any(SKIPPED in line for line in lines) else None
         if not any(BUSY in line for line in lines):
             raise CellFailed(f"{name}: exit status {status}: {_telling(lines)}")
         log.info("another process is at this cell, as DVC says; waiting for it")
         time.sleep(BUSY_SECONDS)
+
+
+def _cached() -> State[Any]:
+    return Completed(name="Cached", message="DVC: nothing that this cell reads has changed")
 
 
 def _repro(name: str, place: Place, variables: Mapping[str, str], say: Callable[[str, str], None]) -> tuple[int, Sequence[str]]:
@@ -230,7 +234,7 @@ def _repro(name: str, place: Place, variables: Mapping[str, str], say: Callable[
         if line and not line.startswith(ADVICE):
             say("%s", line)
 
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", name]
+    command = [sys.executable, "-m", "flows.repro", name]
     return place.children.run(command, place.root, {**place.variables, **variables}, on_line), lines
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 CHANGES_FILE = "provenance/changes.patch"
 RESULTS_FILE = "provenance/results.patch.gz"
-RESULTS = ("dvc.lock", "studies/dvc.lock", "metrics")
+LOCKS = ("dvc.lock", "studies/dvc.lock")
+RESULTS = (*LOCKS, "metrics")
 CODE = ("components", "flows", "inputs")  # a file here counts though git does not know it yet
 MAX_UNTRACKED_BYTES = 10_000_000  # more than that is data, and too much to keep with every run
 SETTLED_SECONDS = 0.3  # DVC writes dvc.lock in place, a block at a time
@@ -99,7 +100,7 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def hashes_in_lock(lock: Path = Path("dvc.lock")) -> dict[str, str]:
+def hashes_in_lock(lock: Path = Path(LOCKS[0])) -> dict[str, str]:
     """Path -> md5 of every output in dvc.lock; nothing when there is none yet, or another process is writing it."""
     import yaml
 
@@ -108,6 +109,11 @@ def hashes_in_lock(lock: Path = Path("dvc.lock")) -> dict[str, str]:
         return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def hashes_in_locks(root: Path = Path()) -> dict[str, str]:
+    """The same of every lock of the repository at ``root``: those of the studies, too, which takes half a second when all have run."""
+    return {path: digest for lock in LOCKS for path, digest in hashes_in_lock(root / lock).items()}
 
 
 def changes() -> bytes:
@@ -119,17 +125,21 @@ def changes() -> bytes:
     return _patch([".", *(f":!{path}" for path in RESULTS)], CODE)
 
 
-def results() -> bytes:
-    """dvc.lock and metrics/ against the commit, as a patch. Waits until DVC has written dvc.lock to its end."""
-    lock = Path("dvc.lock")
+def results(locks_are_whole: bool) -> bytes:
+    """dvc.lock and metrics/ against the commit, as a patch. Waits until DVC has written dvc.lock to its end, unless it is always whole."""
+    for lock in () if locks_are_whole else LOCKS:
+        _settle(Path(lock))
+    return _patch(RESULTS, RESULTS)
+
+
+def _settle(lock: Path) -> None:
     for _ in range(SETTLE_TRIES):
         before = _identity(lock)
         if before is None or time.time_ns() - before[1] > 2 * SETTLED_SECONDS * 1e9:
-            break
+            return
         time.sleep(SETTLED_SECONDS)
         if _identity(lock) == before:
-            break
-    return _patch(RESULTS, RESULTS)
+            return
 
 
 def _patch(paths: Sequence[str], new_in: Sequence[str]) -> bytes:

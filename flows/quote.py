@@ -1,7 +1,8 @@
 """What a launch would cost, before it starts: ``python -m flows.quote [TARGET...]``.
 
 Time, memory and disk of each cell that would run come from past runs on the same device, as MLflow has them, with 80 %
-intervals; cells that DVC would skip cost nothing. The sum assumes that all cells are slow, or quick, together.
+intervals; with --probe those of pre-training cells that no run is like come from a few of their steps, some seconds for each shape
+of model and batch. Cells that DVC would skip cost nothing. The sum assumes that all cells are slow, or quick, together.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 from components.costing.estimate import Estimate
 from components.costing.schedule import makespan_seconds
 from components.errors import InputError
-from flows import graph, pipeline, quiet, quote_history, tracking
+from flows import graph, pipeline, quiet, quote_history, quote_probe, tracking
 from flows.runs import Store
 
 GIGA = 1e9
@@ -59,11 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--workers", type=pipeline.at_least(1), default=None, metavar="N", help=pipeline.WORKERS_HELP)
     parser.add_argument("--price-per-hour", type=_price, default=None, metavar="P", help="of this machine, in any currency")
+    parser.add_argument("--probe", action="store_true", help="train what is unknown for some seconds, to know it")
     args = parser.parse_args(argv)
     quiet.set_variables()
     try:
         workers = args.workers or pipeline.default_workers()
-        print("\n".join(lines(make_quote(args.targets, workers), workers, args.price_per_hour)))
+        print("\n".join(lines(make_quote(args.targets, workers, args.probe), workers, args.price_per_hour)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_BAD_INPUT
@@ -77,13 +79,17 @@ def _price(text: str) -> float:
     return price
 
 
-def make_quote(targets: Sequence[str], workers: int) -> Quote:
-    """What bringing the targets up to date would cost; InputError for a target that is not there, or a store that is gone."""
+def make_quote(targets: Sequence[str], workers: int, probe: bool) -> Quote:
+    """What bringing the targets up to date would cost; with ``probe`` some cells are tried (flows/quote_probe.py).
+
+    Raises:
+        InputError: a target is not there, or the store is gone.
+    """
     loaded = graph.load(Path.cwd())
     cells = loaded.cells(targets)
     would_run = _with_downstream(cells, loaded.changed([cell.name for cell in cells]))
     running = [cell for cell in cells if cell.name in would_run]
-    quotes = _quote_cells(running, loaded.cells()) if running else []
+    quotes = _quote_cells(running, loaded.everything(), probe) if running else []
     known = {quote.name: quote.seconds for quote in quotes if quote.seconds is not None}
     upstream = {cell.name: [name for name in cell.upstream if name in known] for cell in running}
     order = [cell.name for cell in running if cell.name in known]
@@ -98,7 +104,7 @@ def make_quote(targets: Sequence[str], workers: int) -> Quote:
 
 def refuse_above(budget_hours: float, targets: Sequence[str], workers: int) -> None:
     """InputError if the launch may take longer than that, or if nobody can tell."""
-    quote = make_quote(targets, workers)
+    quote = make_quote(targets, workers, probe=True)
     if quote.unknown:
         first = quote.unknown[0] + (f" and {len(quote.unknown) - 1} more" if len(quote.unknown) > 1 else "")
         raise InputError(f"no run like {first} was tracked on this device, so no budget can be kept; run it alone first: dvc repro -s")
@@ -117,10 +123,14 @@ def _with_downstream(cells: Sequence[graph.Cell], changed: set[str]) -> set[str]
     return found
 
 
-def _quote_cells(cells: Sequence[graph.Cell], whole: Sequence[graph.Cell]) -> list[CellQuote]:
-    past = list(Store(tracking.tracking_uri()).all("attributes.status = 'FINISHED'"))
+def _quote_cells(cells: Sequence[graph.Cell], whole: Sequence[graph.Cell], probe: bool) -> list[CellQuote]:
+    uri = tracking.tracking_uri()
+    past = [] if probe and tracking.is_new(uri) else list(Store(uri).all("attributes.status = 'FINISHED'"))
     history = quote_history.History(past, {cell.name.partition("@")[0]: quote_history.module_of(cell.command) for cell in whole})
-    return [CellQuote(cell.name, *history.estimates(cell), history.flops(cell.command)) for cell in cells]
+    known = {cell.name: history.estimates(cell) for cell in cells}
+    unknown = [cell for cell in cells if known[cell.name][0] is None]
+    probed = quote_probe.estimates(unknown) if probe else {}
+    return [CellQuote(cell.name, *probed.get(cell.name, known[cell.name]), history.flops(cell.command)) for cell in cells]
 
 
 def lines(quote: Quote, workers: int, price_per_hour: float | None) -> Iterator[str]:
@@ -141,7 +151,7 @@ def lines(quote: Quote, workers: int, price_per_hour: float | None) -> Iterator[
         least, likely, most = (hours * price_per_hour for hours in quote.hours)
         yield f"price  {likely:.2f} ({least:.2f} to {most:.2f}) at {price_per_hour:g} an hour"
     if quote.unknown:
-        yield f"not counted, for nothing like it was tracked on this device: {', '.join(quote.unknown)}"
+        yield f"not counted, for nothing like it was tracked on this device: {', '.join(quote.unknown)} (--probe tries pre-training cells)"
 
 
 def _line(cell: CellQuote) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FLOPS = "train_flops"
 STAGES = "flows.stages."
+PRETRAINS = ("model.d_model", "training.train_tokens", "compute.threads")  # what a stage reads that pre-trains
 Work = tuple[float, ...]
 # Time, memory, disk: in which metric of a run each is.
 QUANTITIES = (tracking.DURATION_SECONDS, tracking.PEAK_MEMORY_BYTES, tracking.DISK_BYTES)
@@ -58,9 +59,9 @@ class History:
         return estimator.estimate(key, _work(values, self.flops(command), quantity)) if estimator else None
 
     def flops(self, command: str) -> float:
-        """Operations of training, 0 for a stage whose runs reported none."""
-        runs = self._by_module.get(module_of(command), [])
-        return train_flops(cell_values(command)[0]) if any(FLOPS in run.metrics for run in runs) else 0.0
+        """Operations of training, 0 for a stage that does not pre-train."""
+        values = cell_values(command)[0]
+        return train_flops(values) if all(name in values for name in PRETRAINS) else 0.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
-from flows import graph, provenance, quiet, quote_history, recorder, tracking, untracked
+from flows import cells, graph, provenance, quiet, quote_history, recorder, tracking, untracked
 from flows.runs import Recorded, Store
 
 METRIC_NAME = re.compile(r"[\w\-. :/]+")  # what MLflow takes; the name of a law, "L(C) = A C^-b", is none
@@ -56,9 +56,9 @@ def _stages(finished: Sequence[str] | None) -> list[graph.Cell]:
     if finished is not None and not finished:
         return []
     loaded = graph.load(Path.cwd())
-    cells = {cell.name: cell for cell in loaded.cells()}
-    names = sorted(set(cells) - loaded.changed(list(cells))) if finished is None else finished
-    return [cells[name] for name in names if quote_history.module_of(cells[name].command).startswith(quote_history.STAGES)]
+    known = {cell.name: cell for cell in loaded.everything()}
+    names = sorted(set(known) - loaded.changed(list(known))) if finished is None else finished
+    return [known[name] for name in names if quote_history.module_of(known[name].command).startswith(quote_history.STAGES)]
 
 
 def _tell_kept(uri: str) -> Iterator[str]:
@@ -69,21 +69,21 @@ def _tell_kept(uri: str) -> Iterator[str]:
                 yield f"{messages[0]['name']}: MLflow was not told of its run when it ran; told now"
 
 
-def _without_run(cells: Iterable[graph.Cell], past: Iterable[Recorded]) -> Iterator[graph.Cell]:
+def _without_run(finished: Iterable[graph.Cell], past: Iterable[Recorded]) -> Iterator[graph.Cell]:
     """Cells whose outputs, as dvc.lock has them, are those of no run."""
-    lock = provenance.hashes_in_lock()
+    lock = provenance.hashes_in_locks()
     known = {(run.cell, path, digest) for run in past for path, digest in run.hashes(recorder.OUT_TAG).items()}
-    return (cell for cell in cells if cell.outs and not all((cell.name, out, lock.get(out)) in known for out in cell.outs))
+    return (cell for cell in finished if cell.outs and not all((cell.name, out, lock.get(out)) in known for out in cell.outs))
 
 
 def _messages(cell: graph.Cell) -> list[dict[str, Any]]:
     """What a run of the cell would say now. DVC found that code, parameters and data are those of its run."""
     sections, options = quote_history.cell_sections(cell.command)
-    lock, now_ms = provenance.hashes_in_lock(), int(time.time() * 1000)
+    lock, now_ms = cells.outs(cell.name), int(time.time() * 1000)
     present = provenance.Watch(options.values).present()
     read = [path for path in present if not any(path == out or path.startswith(f"{out}/") for out in cell.outs)]
     opening = tracking.opening("", cell.name, options.apply, options.seed, sections, read, {recorder.BACKFILLED_TAG: "true"})
-    begin = recorder.complete({"what": "open", **opening})
+    begin = recorder.complete({"what": "open", **opening}, locks_are_whole=False)
     del begin[0]["tags"]["device"]  # nobody knows
     metrics = [(name, value, now_ms, 0) for name, value in _numbers(cell.outs)]
     end = {"what": "end", "status": "FINISHED", "reason": BACKFILLED, "outs": {out: lock[out] for out in cell.outs}, "at_ms": now_ms}

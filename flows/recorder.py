@@ -21,12 +21,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import experiments, pages, provenance, quiet, untracked
-from flows.store_lock import store_lock
-from flows.tracking import COMMIT_TAG, one_line
+from flows import cells, database, experiments, pages, provenance, quiet, untracked
+from flows.tracking import COMMAND_TAG, COMMIT_TAG, EXPERIMENT_TAG, WORKSPACE_TAG, one_line
 
 if TYPE_CHECKING:
-    from mlflow.entities import Experiment
+    from mlflow.entities import Experiment, Run
 
 MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as is the next
 MAX_BATCH_PARAMS = 100
@@ -37,6 +36,7 @@ BACKFILLED_TAG = "backfilled"  # of a run that was made of dvc.lock and metrics/
 DIGEST_TAG = "digest"  # of a version of a registered model: the hash by which DVC knows the checkpoint
 REGISTERED = "The largest model of the graph, pretrain_target. A version for each new checkpoint; `digest` is its hash in dvc.lock."
 DEFAULT_EXPERIMENT = "0"
+REPLACED_TAG = "replaced_by"  # of a removed run: the one that made the same again
 NOT_KEPT_TAG = "not_kept"  # why the tree of the run cannot be rebuilt
 NO_CHATTER = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 SILENT_END = "the process ended without a word: killed, or out of memory"
@@ -53,12 +53,21 @@ class Recorder:
         name: str,
         tags: Mapping[str, str],
         at_ms: int,
+        had: Mapping[str, str],
         run_id: str | None = None,
     ) -> None:
-        """``run_id``: of a run that was begun before MLflow went away; a new one where the store does not have it."""
+        """Begin a run.
+
+        Args:
+            uri, experiment, experiment_tags, name, tags, at_ms: where, and what MLflow has of every run.
+            had: hashes of what DVC had of the cell when it began.
+            run_id: of a run that was begun before MLflow went away; a new one where the store does not have it.
+        """
         from mlflow import MlflowClient
 
-        with store_lock(uri):
+        self._had = had
+
+        with database.store_lock(uri):
             self._client = MlflowClient(tracking_uri=uri)
             experiment_id = self._experiment_id(uri, experiment, experiment_tags)
         if run_id is None or not self._has(run_id):
@@ -124,7 +133,24 @@ class Recorder:
             self._client.log_batch(self.run_id, tags=[RunTag(f"{OUT_TAG}{path}", digest) for path, digest in outs.items()])
         if reason:
             self._client.set_tag(self.run_id, "reason", reason)
+        if status == "FINISHED":
+            self._replace_those_not_taken()
         self._client.set_terminated(self.run_id, status, at_ms)
+
+    def _replace_those_not_taken(self) -> None:
+        """Remove finished runs of the same cell, made of the same in the same folder, whose outputs DVC did not have when this one began.
+
+        Everything was killed before DVC wrote them into its lock, so the cell ran twice, and its result would stand here twice.
+        MLflow keeps removed runs in its bin.
+        """
+        own = self._client.get_run(self.run_id)
+        if WORKSPACE_TAG not in own.data.tags or COMMAND_TAG in own.data.tags:  # made of a lock, or not run by DVC
+            return
+        where = f"attributes.status = 'FINISHED' AND tags.cell = \"{own.data.tags.get('cell', '')}\""
+        for other in self._client.search_runs([own.info.experiment_id], where):
+            if made_of(other) == made_of(own) and not hashes(other.data.tags, OUT_TAG).items() <= self._had.items():
+                self._client.set_tag(other.info.run_id, REPLACED_TAG, self.run_id)
+                self._client.delete_run(other.info.run_id)
 
     def _has(self, run_id: str) -> bool:
         from mlflow.exceptions import MlflowException
@@ -164,7 +190,18 @@ class Recorder:
         return made
 
 
-def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, bytes]]:
+def made_of(run: "Run") -> dict[str, str]:
+    """Where a run was made, by which command if not by DVC, for which of its experiments, from which inputs and parameters."""
+    where = {name: run.data.tags[name] for name in (WORKSPACE_TAG, EXPERIMENT_TAG, COMMAND_TAG) if name in run.data.tags}
+    return where | hashes(run.data.tags, INPUT_TAG) | {f"params.{name}": value for name, value in run.data.params.items()}
+
+
+def hashes(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Path -> hash of what a run read (``data.``) or wrote (``out.``)."""
+    return {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}
+
+
+def provenance_of(inputs: Sequence[str], locks_are_whole: bool) -> tuple[dict[str, str], dict[str, bytes]]:
     """Tags (with the hash of each input) and files that let the run be made again; see flows/provenance.py."""
     known = provenance.hashes_in_lock()
     tags = {f"{INPUT_TAG}{path}": known.get(path) or provenance.hash_path(Path(path)) for path in inputs}
@@ -175,23 +212,24 @@ def provenance_of(inputs: Sequence[str]) -> tuple[dict[str, str], dict[str, byte
         return tags, {}
     tags[COMMIT_TAG] = commit
     try:
-        changes, results = provenance.changes(), provenance.results()
+        changes, results = provenance.changes(), provenance.results(locks_are_whole)
     except (provenance.TooLarge, OSError, subprocess.CalledProcessError) as error:
         return {**tags, "dirty": "true", NOT_KEPT_TAG: one_line(error)}, {}
     files = {provenance.RESULTS_FILE: gzip.compress(results, mtime=0)}
     return {**tags, "dirty": str(bool(changes)).lower()}, files | ({provenance.CHANGES_FILE: changes} if changes else {})
 
 
-def record(lines: Iterable[str], answers: int) -> None:
+def record(lines: Iterable[str], answers: int, locks_are_whole: bool) -> None:
     """Do what each line says; answer ``copy`` and ``end`` with one byte, for which the stage waits.
 
     Args:
         lines: messages of the stage.
         answers: file descriptor that the stage reads.
+        locks_are_whole: nobody writes a dvc.lock but flows/repro.py, as in a flow.
     """
     journal, recorder, what = untracked.Journal(), None, ""
     for line in lines:
-        for message in complete(json.loads(line)):
+        for message in complete(json.loads(line), locks_are_whole):
             what = message["what"]
             recorder = _tell_or_keep(recorder, message, journal)
         if what in ("copy", "end"):
@@ -215,14 +253,14 @@ def _tell_or_keep(recorder: Recorder | None, message: dict[str, Any], journal: u
         return recorder
 
 
-def complete(message: dict[str, Any]) -> list[dict[str, Any]]:
+def complete(message: dict[str, Any], locks_are_whole: bool) -> list[dict[str, Any]]:
     """A message of the stage with what cannot wait until MLflow answers: the time, the tree as it is, hashes of what was written."""
     now_ms = int(time.time() * 1000)
     if message["what"] == "open":
-        kept, files = provenance_of(message.pop("inputs"))
+        kept, files = provenance_of(message.pop("inputs"), locks_are_whole)
         encoded = {place: base64.b64encode(content).decode() for place, content in files.items()}
         values = message.pop("values")
-        opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}}
+        opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}, "had": cells.outs(message["name"])}
         return [opening, {"what": "params", "values": values}, {"what": "files", "contents": encoded}]
     if message["what"] == "register":
         return [{**message, "digest": provenance.hash_path(Path(message["path"]))}]
@@ -272,7 +310,7 @@ def main() -> int:
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     try:
-        record(sys.stdin, answers)
+        record(sys.stdin, answers, locks_are_whole=False)
     except Exception as error:
         print(f"warning: not tracked from here on: {one_line(error)}", file=sys.stderr, flush=True)
         return 1

@@ -80,7 +80,7 @@ def _record(connection: socket.socket) -> None:
 
     with connection:
         try:
-            recorder.record(lines(), connection.fileno())
+            recorder.record(lines(), connection.fileno(), locks_are_whole=True)
         except Exception as error:
             print(f"warning: not tracked from here on: {tracking.one_line(error)}", file=sys.stderr, flush=True)
 

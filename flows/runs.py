@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from components.errors import InputError
 from flows import experiments, provenance, recorder, tracking
-from flows.store_lock import store_lock
+from flows.database import store_lock
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -41,7 +41,7 @@ class Recorded:
 
     def hashes(self, prefix: str) -> dict[str, str]:
         """Path -> hash of what it read (``data.``) or wrote (``out.``)."""
-        return {name.removeprefix(prefix): value for name, value in self.tags.items() if name.startswith(prefix)}
+        return recorder.hashes(self.tags, prefix)
 
 
 class Store:

@@ -14,25 +14,30 @@ from typing import Any
 from components.errors import InputError
 from components.studies.config import StudyCell, StudyConfig
 from components.studies.sweep import choose_rates, read_values
-from flows import pipeline, schema
+from flows import graph, pipeline, schema
 
 RunCells = Callable[[Sequence[str]], int]  # names of cells -> exit status
+LISTED = 10  # cells without a result
 METRICS, DATA = Path("metrics/full_studies"), Path("data/full_studies")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
+    """Exit status: 0 done, 1 a cell failed and its study has no result, 2 bad input, 130 interrupted."""
     args = _parse(argv)
+    statuses = set[int]()
     try:
-        for name in _names(args.studies, schema.check().full_studies):
-            record = run(name, lambda cells: pipeline.main(["--workers", str(args.workers), *cells]))
-            if isinstance(record, int):
-                return record
-            print("\n".join([f"study {name}", *lines(record), f"page: {DATA / name}.html"]))
+        whole = schema.check()
+        for name in _names(args.studies, whole.full_studies):
+            result = run(name, lambda cells: pipeline.main(["--workers", str(args.workers), *cells]))
+            statuses.add(result if isinstance(result, int) else 0)
+            if not isinstance(result, int):
+                print("\n".join([f"study {name}", *lines(result), f"page: {DATA / name}.html"]))
+            elif result != pipeline.EXIT_FAILED:  # else the next study may still come out
+                return result
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return pipeline.EXIT_BAD_INPUT
-    return 0
+    return max(statuses)
 
 
 def run(name: str, run_cells: RunCells) -> dict[str, Any] | int:
@@ -55,14 +60,30 @@ def _names(asked: Sequence[str], known: dict[str, StudyConfig]) -> list[str]:
 def _run_cells(name: str, config: StudyConfig, run_cells: RunCells) -> int:
     """The two rounds; the first exit status that is not 0 ends them."""
     choosing = config.choosing_cells()
-    status = run_cells(_addresses(name, choosing)) if choosing else 0
+    status = _run_round(name, choosing, run_cells) if choosing else 0
     if status != 0:
         return status
-    return run_cells(_addresses(name, config.judging_cells(choose_rates(config, read_values(METRICS / name, choosing, config.metric)))))
+    chosen = choose_rates(config, read_values(METRICS / name, choosing, config.metric))
+    return _run_round(name, config.judging_cells(chosen), run_cells)
 
 
-def _addresses(name: str, cells: Sequence[StudyCell]) -> list[str]:
-    return [f"studies/dvc.yaml:study_{name}@{cell.name}" for cell in cells]
+def _run_round(name: str, cells: Sequence[StudyCell], run_cells: RunCells) -> int:
+    addresses = {f"studies/dvc.yaml:study_{name}@{cell.name}": cell for cell in cells}
+    status = run_cells(list(addresses))
+    if status == pipeline.EXIT_FAILED:
+        changed = graph.load(Path.cwd()).changed(list(addresses))
+        print("\n".join(without_result(name, [addresses[cell] for cell in addresses if cell in changed], len(cells))))
+    return status
+
+
+def without_result(name: str, missing: Sequence[StudyCell], count: int) -> Iterator[str]:
+    """What a study says of which ``missing`` of the ``count`` cells of a round have no result, a line each."""
+    yield f"study {name}: no verdict, for {len(missing)} of {count} cells have no result; the results of the others are kept"
+    for cell in missing[:LISTED]:
+        yield f"  no result: condition {cell.condition}, arm {cell.arm}, rate {cell.rate}, seed {cell.seed}"
+    if len(missing) > LISTED:
+        yield f"  and {len(missing) - LISTED} more"
+    yield f"  mend what failed and run the same command again, or take the arm out of full_studies.{name} in params.yaml"
 
 
 def write_result(name: str, config: StudyConfig, memory_steps: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ The store is ``MLFLOW_TRACKING_URI``, by default ``mlflow.db`` at the top of the
 
 import json
 import os
+import platform
 import queue
 import re
 import resource
@@ -39,6 +40,8 @@ COMMAND_TAG = "command"  # of a stage that was not run by DVC
 PROCESS_TAG = "process"
 COMMIT_TAG = "mlflow.source.git.commit"
 FLOW_TAG = "prefect.flow_run_id"
+EXPERIMENT_TAG = "experiment_name"
+WORKSPACE_TAG = "workspace"  # host and top folder of the repository that the run was made in
 DURATION_SECONDS = "system/duration_seconds"
 TARGET_CELL, TARGET_MODEL = "pretrain_target", "gpt-lineage-target"
 PEAK_MEMORY_BYTES = "system/peak_memory_bytes"
@@ -288,11 +291,12 @@ def repository() -> Path:
 
 
 def _process_tags() -> dict[str, str]:
-    variables = {"experiment_name": "DVC_EXP_NAME", FLOW_TAG: FLOW_RUN_VARIABLE, "mlflow.user": "USER"}
+    variables = {EXPERIMENT_TAG: "DVC_EXP_NAME", FLOW_TAG: FLOW_RUN_VARIABLE, "mlflow.user": "USER"}
     by_hand, cell = shlex.join(sys.orig_argv[1:]), os.environ.get("DVC_STAGE", "")
     return {name: os.environ.get(variable, "") for name, variable in variables.items()} | {
         COMMAND_TAG: "" if cell else by_hand,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": f"dvc repro -s {cell}" if cell else f"python {by_hand}",
         PROCESS_TAG: provenance.process(os.getpid()),
+        WORKSPACE_TAG: f"{platform.node()}:{repository()}",
     }

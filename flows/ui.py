@@ -9,9 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from components.errors import InputError
-from flows import quiet, servers, tracking
+from flows import database, quiet, servers, tracking
 from flows.children import Children
-from flows.store_lock import store_lock
 
 LOG = Path(".prefect") / "ui.log"
 
@@ -46,7 +45,7 @@ def _serve(children: Children, *both: servers.Server) -> int:
     LOG.parent.mkdir(exist_ok=True)
     print(f"starting; the servers' own lines are in {LOG}", flush=True)
     with LOG.open("w", encoding="utf-8") as log, ExitStack() as store:
-        store.enter_context(store_lock(tracking.tracking_uri()))  # the server may be what creates the database
+        store.enter_context(database.store_lock(tracking.tracking_uri()))  # the server may be what creates the database
         running = [(server, children.start(server.command, Path.cwd(), server.variables, log)) for server in both]
         for server, child in running:
             if not servers.wait_until_healthy(server, child):

@@ -78,9 +78,9 @@ class Worktree:
     def __init__(self, path: Path, has_remote: bool, expected: Mapping[str, str], children: Children, say: Say) -> None:
         """``expected``: path -> hash of what the run read, where it differs from what dvc.lock says."""
         self._path, self._has_remote, self._children, self._say = path, has_remote, children, say
-        self._expected = provenance.hashes_in_lock(path / "dvc.lock") | dict(expected)
+        self._expected = provenance.hashes_in_locks(path) | dict(expected)
         with chdir(path):
-            self._cells = {cell.name: cell for cell in graph.Graph(path).cells()}
+            self._cells = {cell.name: cell for cell in graph.Graph(path).everything()}
         self.remade: list[str] = []
 
     def upstream(self, name: str, inputs: Sequence[str]) -> list[str]:

@@ -79,6 +79,11 @@ def repeat_scatter(kinds: Sequence[Sequence[Past]]) -> tuple[float, float]:
     return _pooled(errors, sum(len(group) - 1 for group in groups), PRIOR_REPEAT_SD)
 
 
+def of_probe(predicted: float) -> Estimate:
+    """Of a quantity worked out from a few steps of the run: it is believed like a single other run of its kind, a factor of 2.5."""
+    return _interval(math.log(predicted), PRIOR_LAW_SD, PRIOR_FREEDOM, "a probe")
+
+
 def _by_key(past: Sequence[Past]) -> dict[Hashable, list[Past]]:
     groups: defaultdict[Hashable, list[Past]] = defaultdict(list)
     for run in past:

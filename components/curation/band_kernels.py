@@ -35,7 +35,7 @@ def sketches(signatures: np.ndarray, bits: int) -> np.ndarray:
 
 
 @kernel
-def _slice(key: np.uint64, slices: int) -> int:
+def _slice(key: np.uint64, slices: int) -> np.int64:
     return np.int64(key >> np.uint64(32)) % slices  # not by the lowest bits, by which ``maybe_repeated`` counts
 
 

@@ -30,6 +30,7 @@ def small_params() -> dict[str, Any]:
     values["sources"]["docs"]["distributions"] = ["matplotlib", "networkx", "numpy", "scikit-learn"]  # names are a choice between four
     values["tasks"]["synthetic"] |= {"train_items": 6, "test_items": 6}
     values["capability"]["problems"] |= {"per_task": 12, "train_tokens": 40_000, "held_out_tokens": 1000}
+    del values["capability"]["sizes"]["s5"]
     for number, size in enumerate([*values["capability"]["sizes"].values(), values["capability"]["target"]], start=1):
         size |= {"training.train_tokens": 6400 * number, "training.warmup_tokens": 640}
     values["finetuning"] |= {"epochs": 1, "batch_sequences": 8}

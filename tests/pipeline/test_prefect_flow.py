@@ -1,16 +1,12 @@
 """flows.pipeline as its users run it: a process of its own, a small DVC repository, a Prefect server that only the tests use."""
 
 import copy
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,10 +17,10 @@ import yaml
 from components.errors import InputError
 from flows import gpus, graph, params, servers
 from flows.children import Children
+from tests.pipeline.launches import PATIENCE_SECONDS, Server, is_alive, run, running, running_pid, start, wait_for
 
 pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 90.0  # a busy machine starts a flow in 15
 
 DIAMOND = """
 stages:
@@ -84,55 +80,6 @@ while pathlib.Path("wait").exists():
 """
 
 
-class Server:
-    """A Prefect server, and what it knows of the last flow run."""
-
-    def __init__(self, url: str, home: Path) -> None:
-        self.api = f"{url}/api"
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "DVC_", "PYTHONPATH"))}
-        self.variables = {**variables, "PREFECT_API_URL": self.api, "PREFECT_HOME": str(home), "MLFLOW_TRACKING_URI": "off"}
-
-    def post(self, path: str, body: Any) -> Any:
-        request = urllib.request.Request(f"{self.api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.loads(response.read() or b"null")
-
-    def delete(self, path: str) -> None:
-        with urllib.request.urlopen(urllib.request.Request(f"{self.api}/{path}", method="DELETE"), timeout=10):
-            pass
-
-    def last_run(self) -> dict[str, Any]:
-        run: dict[str, Any] = self.post("flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 1})[0]
-        return run
-
-    def tasks(self) -> dict[str, dict[str, Any]]:
-        tasks = self.post("task_runs/filter", {"flow_runs": {"id": {"any_": [self.last_run()["id"]]}}})
-        return {task["name"]: task for task in tasks}
-
-    def states(self) -> dict[str, str]:
-        return {name: task["state"]["name"] for name, task in self.tasks().items()}
-
-
-@contextmanager
-def running(described: servers.Server, home: Path) -> Iterator["subprocess.Popen[str]"]:
-    children = Children()
-    with (home / "server.log").open("w", encoding="utf-8") as log:
-        process = children.start(described.command, home, {**described.variables, "PREFECT_HOME": str(home)}, log)
-        try:
-            assert servers.wait_until_healthy(described, process), (home / "server.log").read_text(encoding="utf-8")
-            yield process
-        finally:
-            children.stop()
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("prefect")
-    described = servers.prefect(servers.free_port())
-    with running(described, home):
-        yield Server(described.url, home)
-
-
 @pytest.fixture(scope="session")
 def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("empty")
@@ -153,40 +100,6 @@ def repository(empty_repository: Path, tmp_path: Path) -> Callable[[str], Path]:
         return folder
 
     return make
-
-
-def start(server: Server, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "flows.pipeline", *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=server.variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def run(server: Server, folder: Path, *arguments: str) -> tuple[int, str]:
-    """Exit status and stderr."""
-    process = start(server, folder, *arguments)
-    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
-    return process.returncode, errors
-
-
-def wait_for(true: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (value := true()):
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.1)
-    return value
-
-
-def running_pid(folder: Path) -> int:
-    wait_for(lambda: (folder / "pid").exists() and (folder / "pid").read_text())
-    return int((folder / "pid").read_text())
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
 
 
 def test_cells_run_in_order_and_a_second_time_none_does(server: Server, repository: Callable[[str], Path]) -> None:
@@ -245,9 +158,10 @@ def test_an_interrupted_flow_leaves_no_process_and_can_go_on(
     assert not is_alive(pid)
     assert server.last_run()["state"]["type"] in ("CRASHED", "CANCELLED")
 
-    (folder / "wait").unlink()
-    assert run(server, folder)[0] == 0
-    assert server.states() == {"slow": "Completed", "next": "Completed"}
+    if number == signal.SIGINT:  # the lock and the graph are as after the other
+        (folder / "wait").unlink()
+        assert run(server, folder)[0] == 0
+        assert server.states() == {"slow": "Completed", "next": "Completed"}
 
 
 def test_a_schedule_fires_and_what_it_runs_can_be_cancelled(server: Server, repository: Callable[[str], Path]) -> None:
@@ -267,7 +181,7 @@ def test_a_schedule_fires_and_what_it_runs_can_be_cancelled(server: Server, repo
             fields = {name: set(form["parameter_openapi_schema"]["properties"]) for name, form in forms.items()}
             assert fields == {
                 "pipeline": {"targets", "workers", "retries", "budget_hours"},
-                "quote": {"targets", "workers", "price_per_hour"},
+                "quote": {"targets", "workers", "price_per_hour", "probe"},
                 "reproduce": {"run_id"},
                 "study": {"study", "workers"},
             }

@@ -31,6 +31,7 @@ STAGE = '''"""A stage."""
 import json, os, sys
 from pathlib import Path
 from components.config import Frozen
+from components.errors import InputError
 from flows import params, stage
 '''
 MAKE = f"""{STAGE}
@@ -41,6 +42,8 @@ class Sections(params.Sections):
     numbers: Numbers
 
 def main(args, loaded, run):
+    if os.environ.get("SOURCE_IS_GONE"):
+        raise InputError("the source of the numbers is gone")
     Path(args.out).mkdir(parents=True)
     for n in range(loaded.numbers.count):
         (Path(args.out) / f"{{n}}.txt").write_text(str(n))
@@ -162,6 +165,18 @@ def test_an_experiment_that_cannot_come_out_the_same_is_told_by_the_status(repos
     output = repository.run("python", "-m", "flows.reproduce", repository.run_id("add_numbers"), status=1)
     assert [line.split()[1] for line in output.splitlines() if " DIFFERS " in line] == ["data/total", "metrics/total.json", "total"]
     assert output.splitlines()[-1] == "3 equal, 3 differs, 0 unchecked"
+
+
+def test_a_run_whose_data_is_gone_and_cannot_be_made_again_is_one_line(repository: Tracked, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = repository.run_id("add_numbers")
+    shutil.rmtree(repository.path / ".dvc" / "cache")
+    monkeypatch.setenv("SOURCE_IS_GONE", "1")
+    output = repository.run("python", "-m", "flows.reproduce", run_id, status=2)
+    assert output.splitlines()[-1].startswith(
+        "error: data/numbers, metrics/numbers.json: gone from every cache, and make_numbers cannot make"
+    )
+    assert output.splitlines()[-1].endswith("error: the source of the numbers is gone")
+    assert not list((repository.path / "scratch").iterdir())
 
 
 def test_a_run_that_is_not_there_is_one_line(repository: Tracked) -> None:

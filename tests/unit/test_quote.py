@@ -9,8 +9,9 @@ import pytest
 from components.errors import InputError
 from components.transformer.accounting import train_flops
 from components.transformer.config import TransformerConfig
-from flows import graph, params, provenance, quote, quote_history, tracking
+from flows import graph, params, provenance, quote, quote_history, quote_probe, tracking
 from flows.runs import Recorded
+from flows.stages.pretrain_model import Sections
 
 WHOLE = graph.load(Path.cwd()).cells()
 BY_NAME = {cell.name: cell for cell in WHOLE}
@@ -45,7 +46,7 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_what_has_changed_and_all_behind_it_is_quoted_and_the_rest_skipped(launch: Callable[..., None]) -> None:
     names = [cell.name for cell in WHOLE]
     launch([recorded(name, 60.0) for name in names], {"pretrain_target"})
-    made = quote.make_quote([], 1)
+    made = quote.make_quote([], 1, probe=False)
     assert {cell.name for cell in made.cells} >= {"pretrain_target", "evaluate_model", "write_report", "score_forecast"}
     assert {"curate_corpus", "tokenize_corpus", "forecast_loss"} <= set(made.skipped)
     assert len(made.cells) + len(made.skipped) == len(names)
@@ -60,7 +61,7 @@ def test_what_has_changed_and_all_behind_it_is_quoted_and_the_rest_skipped(launc
 
 def test_more_at_once_take_less_time_and_more_memory(launch: Callable[..., None]) -> None:
     launch([recorded(cell.name, 60.0) for cell in WHOLE], {"derive_tasks", "tokenize_corpus"})
-    one, four = (quote.make_quote([], workers) for workers in (1, 4))
+    one, four = (quote.make_quote([], workers, probe=False) for workers in (1, 4))
     assert four.hours[1] < one.hours[1] / 2
     assert "at most 0.5 GB" in "\n".join(quote.lines(one, 1, None))
     assert "at most 2.1 GB" in "\n".join(quote.lines(four, 4, None))
@@ -74,7 +75,7 @@ def test_a_new_arm_is_quoted_from_runs_of_its_kind_and_by_its_operations(launch:
 
     past = [recorded(name, seconds(name), flops=1e10 * (seconds(name) - 5)) for name in rungs]
     launch(past, {"pretrain_target"})
-    [target] = [cell for cell in quote.make_quote(["pretrain_target"], 1).cells if cell.name == "pretrain_target"]
+    [target] = [cell for cell in quote.make_quote(["pretrain_target"], 1, probe=False).cells if cell.name == "pretrain_target"]
     assert target.seconds is not None
     assert target.seconds.middle == pytest.approx(seconds("pretrain_target"), rel=0.05)
     assert target.seconds.basis == f"{len(rungs)} of its kind"
@@ -91,11 +92,35 @@ def test_operations_are_those_that_the_stage_reports() -> None:
 
 def test_runs_of_another_device_are_no_evidence(launch: Callable[..., None]) -> None:
     launch([recorded("derive_tasks", 60.0, device="1 x abacus")], {"derive_tasks"})
-    made = quote.make_quote(["derive_tasks"], 1)
+    made = quote.make_quote(["derive_tasks"], 1, probe=False)
     assert made.unknown == ["derive_tasks"]
     assert "not counted, for nothing like it was tracked on this device: derive_tasks" in "\n".join(quote.lines(made, 1, None))
     with pytest.raises(InputError, match="no run like derive_tasks was tracked on this device, so no budget can be kept"):
         quote.refuse_above(100, ["derive_tasks"], 1)
+
+
+def test_what_is_unknown_is_probed_once_a_shape(launch: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def probe(shapes: list[Any]) -> list[quote_probe.Probe]:
+        asked.append(len(shapes))
+        return [quote_probe.Probe(5.0, 0.1, 1e9) for _ in shapes]
+
+    monkeypatch.setattr(quote_probe, "_probe", probe)
+    rungs = {cell.name for cell in WHOLE if cell.name.startswith("pretrain_ladder")}
+    launch([], rungs | {"tokenize_corpus"})
+    made = {cell.name: cell for cell in quote.make_quote(["pretrain_ladder"], 1, probe=True).cells}
+    [shapes] = asked
+    assert 1 < shapes < len(rungs)  # two rungs differ in their tokens alone
+    assert made["tokenize_corpus"].seconds is None
+    rung = made["pretrain_ladder@r1-0"]
+    assert rung.seconds is not None and rung.memory_bytes is not None and rung.seconds.basis == "a probe"
+    sections = quote_history.cell_sections(BY_NAME[rung.name].command)[0]
+    assert isinstance(sections, Sections)
+    assert rung.seconds.middle == pytest.approx(5 + 0.1 * sections.training.num_steps, rel=0.1)  # and what is held out
+    assert rung.seconds.middle > 5 + 0.1 * sections.training.num_steps
+    assert rung.memory_bytes.middle == pytest.approx(1e9)
+    assert rung.flops == quote_history.train_flops(quote_history.cell_values(BY_NAME[rung.name].command)[0])
 
 
 def test_a_launch_above_the_budget_is_refused_by_its_upper_bound(launch: Callable[..., None]) -> None:
@@ -107,7 +132,7 @@ def test_a_launch_above_the_budget_is_refused_by_its_upper_bound(launch: Callabl
 
 def test_nothing_to_run_is_said(launch: Callable[..., None]) -> None:
     launch([], set())
-    made = quote.make_quote([], 2)
+    made = quote.make_quote([], 2, probe=False)
     assert list(quote.lines(made, 2, 5.0)) == [f"nothing would run: DVC skips all {len(WHOLE)} cells"]
     quote.refuse_above(0.001, [], 2)
 

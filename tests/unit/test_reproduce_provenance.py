@@ -48,7 +48,7 @@ def test_commit_and_both_patches_give_the_tree_of_the_run(repository: Path, tmp_
     Path("data").mkdir()
     Path("data/large").write_bytes(b"ignored")
     status = provenance.git("status", "--porcelain")
-    changes, results = provenance.changes(), provenance.results()
+    changes, results = provenance.changes(), provenance.results(locks_are_whole=False)
     assert b"dvc.lock" not in changes and b"metrics" not in changes
     assert provenance.git("status", "--porcelain") == status  # the user's index was not touched
     for name, patch in {"changes.patch": changes, "results.patch": results}.items():
@@ -62,7 +62,7 @@ def test_commit_and_both_patches_give_the_tree_of_the_run(repository: Path, tmp_
 
 
 def test_a_clean_tree_has_no_changes(repository: Path, tmp_path: Path) -> None:
-    assert (provenance.changes(), provenance.results()) == (b"", b"")
+    assert (provenance.changes(), provenance.results(locks_are_whole=False)) == (b"", b"")
     (tmp_path / "empty.patch").write_bytes(b"")
     worktree.apply_patch(repository, tmp_path / "empty.patch")
 

@@ -129,12 +129,25 @@ def test_the_command_runs_first_what_chooses_then_what_judges(
     assert "deep: pre better than post" in capsys.readouterr().out
 
 
-def test_a_cell_that_always_fails_ends_the_command(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_with_a_cell_that_fails_has_no_result_and_the_next_one_runs(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The pipeline has named the cell by then; nothing is written, and what has run is kept for the next time."""
-    monkeypatch.setattr("flows.pipeline.main", lambda argv: 1)
-    monkeypatch.setattr("flows.schema.check", lambda: WHOLE)
-    assert study.main(["layers"]) == 1
-    assert not study.METRICS.exists() and not study.DATA.exists()
+    whole = SimpleNamespace(full_studies={"torn": LAYERS, "layers": LAYERS}, training=WHOLE.training)
+    missing = "studies/dvc.yaml:study_torn@deep-post-low-0"
+    monkeypatch.setattr("flows.pipeline.main", lambda argv: int("study_torn" in argv[2]))
+    monkeypatch.setattr("flows.graph.load", lambda root: SimpleNamespace(changed=lambda names: {missing} & {*names}))
+    monkeypatch.setattr("flows.schema.check", lambda: whole)
+    write_cells(LAYERS, *folders)
+    assert study.main(["all"]) == 1
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "study torn: no verdict, for 1 of 8 cells have no result; the results of the others are kept\n"
+        "  no result: condition deep, arm post, rate low, seed 0\n"
+        "  mend what failed and run the same command again, or take the arm out of full_studies.torn in params.yaml\n"
+        "study layers\n"
+    )
+    assert {path.name for path in study.METRICS.glob("*.json")} == {"layers.json"}
 
 
 def test_an_unknown_study_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

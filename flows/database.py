@@ -1,4 +1,4 @@
-"""A fresh MLflow database is made by one process."""
+"""MLflow's store when it is a file: several processes may meet one that is not there yet."""
 
 import fcntl
 from collections.abc import Iterator
