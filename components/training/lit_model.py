@@ -126,5 +126,5 @@ def _forget_gradients(parameters: Sequence[Tensor]) -> None:
 
 def next_token_loss(model: GPT, tokens: Tensor) -> Tensor:
     """Mean cross-entropy of each next token, int64 [S, T + 1] -> scalar [nats per token], float32 (GPT-1 eq. 1)."""
-    hidden_ND = model.hidden(tokens[:, :-1]).flatten(0, 1)
+    hidden_ND = model.hidden(tokens[:, :-1], sparse=not tokens.is_cuda).flatten(0, 1)
     return next_token_nats(hidden_ND, model.token_embedding.weight, tokens[:, 1:].flatten())

@@ -46,7 +46,6 @@ def loss_inputs(positions: int, scale: float = 0.3) -> tuple[Tensor, Tensor, Ten
 def test_loss_in_chunks_is_cross_entropy(positions: int, narrow: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most 8 positions a chunk and 3 a tile: one, some and parts of each; twice the loss has twice the gradients."""
     monkeypatch.setattr(fused_loss, "CHUNK_BYTES", 4 * 301 * 8)
-    monkeypatch.setattr(fused_loss, "TILE_ELEMENTS", 301 * 3)
     monkeypatch.setattr(fused_loss, "NARROW", narrow)
     assert_same(fused_loss.next_token_nats, plain_loss, *loss_inputs(positions))
     assert_same(lambda *inputs: 2 * fused_loss.next_token_nats(*inputs), lambda *inputs: 2 * plain_loss(*inputs), *loss_inputs(positions))
@@ -110,7 +109,6 @@ def test_attention_with_dropout_drops() -> None:
 
 @pytest.mark.parametrize("elements", [1, 16, 17, 100])
 def test_gelu_in_chunks_is_the_tanh_form(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gelu, "CHUNK_ELEMENTS", 16)
     x = torch.linspace(-12, 12, elements)
     assert_same(gelu.gelu, lambda x: F.gelu(x, approximate="tanh"), x)
     assert_same(gelu.gelu, lambda x: F.gelu(x, approximate="tanh"), x.bfloat16(), rtol=0.01, atol=0.01)
