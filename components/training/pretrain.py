@@ -152,8 +152,8 @@ class Recorder(pl.Callback):
                 self._state.save(state)
 
 
-def _loader(steps: Steps, workers: int) -> "DataLoader[list[torch.Tensor]]":
-    """The batches of the steps in order, several at once.
+def _loader(steps: Steps, workers: int) -> "DataLoader[Any]":
+    """The batches of the steps in order, lists of several.
 
     Workers are forked whatever the process's own habit: they share the open stream, and end when it is killed.
     """
