@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from unittest.mock import patch
 
 from benchmarks.peers.training_steps import Shape, autocast, ours
 from components.training.config import ComputeConfig, TrainingConfig
+from components.training.pretrain import STEPS_PER_CALL
 from components.transformer.config import ModelConfig
 from flows import params, tracking
 
@@ -20,6 +22,7 @@ RUNG = "ladder.rungs.r1"  # the smallest
 VOCAB_SIZE = 2048
 STEPS = 300
 SKIPPED = 20  # of the first, which make the optimiser's state
+GROUP = STEPS_PER_CALL  # steps of one call of Lightning's
 
 
 class Sections(params.Sections):
@@ -31,7 +34,7 @@ class Sections(params.Sections):
 
 
 def overhead_ms(folder: Path) -> float:
-    """Median between the rows of a tracked run, less that of the bare step right before and after it [ms].
+    """A step of a tracked run, less the bare step right before and after it [ms]; medians over groups of ``GROUP`` steps.
 
     In processor time of this process, one thread: the whole of it on a quiet machine, and the same on a busy one.
     """
@@ -62,7 +65,13 @@ def _product_seconds(loaded: Sections, folder: Path) -> float:
             ticks.append(time.process_time())
 
         pretrain(shards, config, 0, folder / "out", StateFile(folder / "state", {}, every_steps=tokens), on_row)
-    return median(end - start for start, end in zip(ticks[SKIPPED:], ticks[SKIPPED + 1 :], strict=False))
+    return _per_step(ticks)
+
+
+def _per_step(ticks: Sequence[float]) -> float:
+    """From the times at which steps ended: what a call of Lightning's costs is shared by the steps that it takes."""
+    ends = ticks[SKIPPED::GROUP]
+    return median(end - start for start, end in pairwise(ends)) / GROUP
 
 
 def _tokens(folder: Path, num_tokens: int) -> "TokenShards":
@@ -82,13 +91,11 @@ def _bare_seconds(loaded: Sections) -> float:
     model, training = loaded.model, loaded.training
     sequences = training.batch_tokens // model.context_length
     step = ours(Shape("rung", model.num_layers, model.d_model, model.num_heads, VOCAB_SIZE, model.context_length, sequences), bf16=False)
-    return median(_timed(step) for _ in range(STEPS // 2))
-
-
-def _timed(step: Callable[[], float]) -> float:
-    start = time.process_time()
-    step()
-    return time.process_time() - start
+    ticks = []
+    for _ in range(STEPS // 2):
+        step()
+        ticks.append(time.process_time())
+    return _per_step(ticks)
 
 
 def noise_scale_percent(shape: Shape, bf16: bool, micro_batches: int, repeats: int) -> list[float]:

@@ -28,6 +28,7 @@ from components.transformer.config import ModelConfig, TransformerConfig
 from components.transformer.model import GPT
 
 CURVE_FIELDS = ["step", "tokens", "loss_nats", "learning_rate", "grad_norm", "val_loss_nats", "noise_scale_tokens"]
+STEPS_PER_CALL = 16  # of Lightning's; changes no result
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def pretrain(
     order = DataOrder(train.num_tokens, transformer.context_length, config.training)
     if held_out.num_tokens < 2:
         raise InputError(f"{tokens.path / 'held_out'}: holds no token to predict; raise curation.held_out_share")
-    module = LitGPT(GPT(transformer), config.training, config.compute.world_size)
-    layer_norms = {"initial": layer_gradient_norms(module.model, held_out)}
     recorder = Recorder(held_out, state, on_row)
+    module = LitGPT(GPT(transformer), config.training, config.compute.world_size, recorder.on_step)
+    layer_norms = {"initial": layer_gradient_norms(module.model, held_out)}
     recorder.restore(module)
     trainer = build_trainer(config.compute, config.training.num_steps - module.steps_done, [recorder])
     steps = Steps(train, order, module.steps_done, trainer.global_rank, trainer.world_size)
@@ -131,30 +132,33 @@ class Recorder(pl.Callback):
             set_rng_states({name: rows[trainer.global_rank % len(rows)].clone() for name, rows in self._saved.rng.items()})
             self._saved = None
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_step(self, module: LitGPT) -> None:
         """Record the step; every now and then measure and save."""
-        assert isinstance(pl_module, LitGPT)
-        row, config = pl_module.last_row, pl_module.config
+        row, config, trainer = module.last_row, module.config, module.trainer
         self.diverged = divergence(row, self.rows, config)
         if self.diverged is not None:
             trainer.should_stop = True
             return
         step, every = int(row["step"]), max(1, config.num_steps // config.curve_points)
         if step % every == 0:
-            row = row | {"val_loss_nats": float(held_out_nats(pl_module.model, self._held_out, config.curve_tokens).mean())}
-            reshard(pl_module.model)
+            row = row | {"val_loss_nats": float(held_out_nats(module.model, self._held_out, config.curve_tokens).mean())}
+            reshard(module.model)
         self.rows.append(row)
         if trainer.is_global_zero:
             self._on_row(row)
         if step % self._state.every_steps == 0 or step == config.num_steps:
-            state = _state(pl_module, trainer, self.rows)
+            state = _state(module, trainer, self.rows)
             if trainer.is_global_zero:
                 self._state.save(state)
 
 
-def _loader(steps: Steps, workers: int) -> "DataLoader[torch.Tensor]":
-    """Batches in order. Workers are forked whatever the process's own habit: they share the open stream, and end when it is killed."""
-    return DataLoader(steps, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None)
+def _loader(steps: Steps, workers: int) -> "DataLoader[Any]":
+    """The batches of the steps in order, lists of several.
+
+    Workers are forked whatever the process's own habit: they share the open stream, and end when it is killed.
+    """
+    context = "fork" if workers else None
+    return DataLoader(steps, batch_size=STEPS_PER_CALL, collate_fn=list, num_workers=workers, multiprocessing_context=context)
 
 
 def _state(module: LitGPT, trainer: pl.Trainer, rows: list[dict[str, float]]) -> TrainingState:

@@ -87,14 +87,14 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tokens: TokenShards, tmp_path: P
 
 
 def test_divergence_is_an_outcome(tokens: TokenShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Recorder.on_train_batch_end
+    original = Recorder.on_step
 
-    def poison(self: Recorder, trainer: Any, module: Any, *rest: Any) -> None:
+    def poison(self: Recorder, module: Any) -> None:
         if module.steps_done == 3:
             module.last_row["loss_nats"] = float("nan")
-        original(self, trainer, module, *rest)
+        original(self, module)
 
-    monkeypatch.setattr(Recorder, "on_train_batch_end", poison)
+    monkeypatch.setattr(Recorder, "on_step", poison)
     metrics, _ = run(tokens, tmp_path / "out", config())
     assert metrics["diverged"]
     assert metrics["loss_nats"] is None

@@ -92,14 +92,14 @@ def between_micro_batches_of_the_ramp() -> None:
 
 
 def at_the_epoch_boundary() -> None:
-    original = lit_model.LitGPT.training_step
+    original = lit_model.LitGPT.take_step
 
-    def watched(self: lit_model.LitGPT, batch: torch.Tensor, index: int) -> None:
+    def watched(self: lit_model.LitGPT, batch: torch.Tensor) -> None:
         if self.steps_done == EPOCH_STEP - 1:
             die()
-        original(self, batch, index)
+        original(self, batch)
 
-    lit_model.LitGPT.training_step = watched  # type: ignore[method-assign]
+    lit_model.LitGPT.take_step = watched  # type: ignore[method-assign]
 
 
 def on_call(owner: Any, name: str, number: int, act: Callable[..., None]) -> None:

@@ -1,0 +1,190 @@
+"""The loops between the matrix products on a CPU, compiled by numba: one pass over memory where torch's operations take up to ten.
+
+Arithmetic is in float32 whatever the arrays hold; numpy has no bfloat16, so such a tensor comes as its bits, uint16. On one
+thread, so that sums have one order. Powers are of 2: exp2 is a polynomial here, right to 3e-7 (relative), as torch's is to 1e-7.
+"""
+
+# Shapes: P elements, C positions of one chunk, V vocab_size, N heads of all sequences, R queries of one block, E keys.
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import torch
+from numba.extending import overload
+from torch import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LOG2_E = np.float32(math.log2(math.e))
+_GELU_SLOPE = np.float32(math.sqrt(8 / math.pi))  # 0.5 x (1 + tanh(u)) = x sigmoid(2 u), 2 u = _GELU_SLOPE (x + _GELU_CUBE x^3)
+_GELU_CUBE = np.float32(0.044715)
+_ONE, _THREE = np.float32(1), np.float32(3)
+_LEAST = np.float32(-126)  # exponent of the smallest normal float32
+_ROUNDING = np.float32(1.5 * 2**23)  # added to a number, leaves its nearest integer in the last bits
+_C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(math.log(2) ** k / math.factorial(k)) for k in range(1, 7))
+_MANTISSA_BITS, _HALF_BITS = np.uint32(23), np.uint32(16)
+_SIGN_BIT, _ALL_BUT_SIGN = np.int32(31), np.int32(0x7FFFFFFF)
+_BELOW_HALF, _LAST_BIT = np.uint32(0x7FFF), np.uint32(1)
+
+
+def floats(tensor: Tensor) -> np.ndarray:
+    """The memory of a contiguous float32 or bfloat16 tensor, as the kernels take it."""
+    tensor = tensor.detach()
+    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def are_for(tensor: Tensor) -> bool:
+    """Whether the kernels compute on such a tensor."""
+    return not tensor.is_cuda and tensor.dtype in (torch.float32, torch.bfloat16)
+
+
+def _kernel(*may: str) -> Callable[[F], F]:
+    """Compile at the first call, once for a machine. ``may``: what LLVM may do to floats; a product and a sum may always be one."""
+
+    def compiled(function: F) -> F:
+        return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", *may})(function))
+
+    return compiled
+
+
+def _get(values: np.ndarray, place: int) -> Any:
+    """The float at ``place``; for kernels alone."""
+
+
+def _put(values: np.ndarray, place: int, value: Any) -> None:
+    """Write the float to ``place``, rounded to the nearest, to even between two; for kernels alone."""
+
+
+@overload(_get, strict=False)
+def _get_of(values: Any, place: Any) -> Any:
+    if values.dtype == numba.uint16:
+        return lambda values, place: np.uint32(np.uint32(values[place]) << _HALF_BITS).view(np.float32)
+    return lambda values, place: values[place]
+
+
+@overload(_put, strict=False)
+def _put_to(values: Any, place: Any, value: Any) -> Any:
+    if values.dtype == numba.uint16:
+
+        def put(values: Any, place: Any, value: Any) -> None:
+            bits = np.float32(value).view(np.uint32)
+            is_odd = np.uint32(np.uint32(bits >> _HALF_BITS) & _LAST_BIT)
+            values[place] = np.uint16(np.uint32(bits + np.uint32(_BELOW_HALF + is_odd)) >> _HALF_BITS)
+
+        return put
+
+    def put_float(values: Any, place: Any, value: Any) -> None:
+        values[place] = value
+
+    return put_float
+
+
+@_kernel()
+def _exp2(power: Any) -> Any:
+    """2^power for powers up to 127; those below -126 count as that. NaN stays NaN."""
+    power = _LEAST if power < _LEAST else power
+    rounded = np.float32(power + _ROUNDING)
+    rest = power - (rounded - _ROUNDING)
+    series = np.float32(_ONE + rest * (_C1 + rest * (_C2 + rest * (_C3 + rest * (_C4 + rest * (_C5 + rest * _C6))))))
+    return np.uint32(series.view(np.uint32) + np.uint32(rounded.view(np.uint32) << _MANTISSA_BITS)).view(np.float32)
+
+
+@_kernel("arcp")
+def gelu(x: np.ndarray, y: np.ndarray, slope: np.ndarray) -> None:
+    """y = GELU(x), its tanh form, and its derivative ``slope``; all [P]."""
+    for place in range(x.size):
+        value = _get(x, place)
+        square = value * value
+        power = -_GELU_SLOPE * _LOG2_E * value * (_ONE + _GELU_CUBE * square)
+        sigmoid = _ONE / (_ONE + _exp2(-_LEAST if power > -_LEAST else power))
+        product = value * sigmoid
+        _put(y, place, product)
+        _put(slope, place, sigmoid + _GELU_SLOPE * (product - product * sigmoid) * (_ONE + _THREE * _GELU_CUBE * square))
+
+
+@_kernel()
+def softmax_errors(logits: np.ndarray, targets: np.ndarray, factor: float) -> float:
+    """The summed cross-entropy [nats] of softmax(logits) against ``targets``; its gradient times ``factor`` overwrites the logits.
+
+    Args:
+        logits: [C, V].
+        targets: int64 [C]; an id outside 0 to V - 1 raises IndexError.
+        factor: 1 for the gradient of the sum.
+    """
+    nats, powers = 0.0, np.empty(logits.shape[1], np.float32)
+    for row in range(len(logits)):
+        values, target = logits[row], targets[row]
+        if target < 0 or target >= len(values):
+            raise IndexError("a target id is outside the vocabulary")
+        most, logit = _most(values), _get(values, target)
+        total = _powers(values, most, _LOG2_E, powers)
+        nats += math.log(total) + most - logit
+        scale = np.float32(factor) / total
+        _scale(values, powers, scale)
+        _put(values, target, powers[target] * scale - np.float32(factor))
+    return nats
+
+
+@_kernel()
+def causal_softmax(scores: np.ndarray, scale: float) -> None:
+    """Softmax of scores * scale, in place, [N, R, E]: the last query is as far on as the last key, no query reads a later key."""
+    heads, queries, keys = scores.shape
+    powers = np.empty(keys, np.float32)
+    for head in range(heads):
+        for query in range(queries):
+            row = scores[head, query]
+            readable = row[: keys - queries + query + 1]
+            total = _powers(readable, _most(readable), np.float32(scale) * _LOG2_E, powers)
+            _scale(readable, powers, _ONE / total)
+            row[readable.size :] = 0
+
+
+@_kernel("reassoc")
+def causal_softmax_gradient(gradient: np.ndarray, probabilities: np.ndarray, scale: float) -> None:
+    """In place: gradient of probabilities -> that of the scores that ``causal_softmax`` was given; both [N, R, E]."""
+    heads, queries, keys = gradient.shape
+    for head in range(heads):
+        for query in range(queries):
+            row, p = gradient[head, query], probabilities[head, query]
+            readable, mean = keys - queries + query + 1, np.float32(0)
+            for key in range(readable):
+                mean += _get(row, key) * _get(p, key)
+            for key in range(readable):
+                _put(row, key, _get(p, key) * (_get(row, key) - mean) * np.float32(scale))
+            row[readable:] = 0
+
+
+@_kernel()
+def _most(values: np.ndarray) -> Any:
+    """The largest; NaN beats all. Compared as integers, of which the compiler takes 16 at a time."""
+    most = _ordered(np.float32(_get(values, 0)).view(np.int32))
+    for place in range(1, values.size):
+        order = _ordered(np.float32(_get(values, place)).view(np.int32))
+        most = order if order > most else most
+    return np.int32(_ordered(most)).view(np.float32)
+
+
+@_kernel()
+def _ordered(bits: Any) -> Any:
+    """Bits of a float <-> the integer that is in order with others as the floats are: below zero all bits but the sign are turned."""
+    return np.int32(bits ^ np.int32(np.int32(bits >> _SIGN_BIT) & _ALL_BUT_SIGN))
+
+
+@_kernel("reassoc")
+def _powers(values: np.ndarray, most: Any, scale: Any, powers: np.ndarray) -> Any:
+    """Write 2^((value - most) * scale) of each and return their sum."""
+    total = np.float32(0)
+    for place in range(values.size):
+        power = _exp2((_get(values, place) - most) * scale)
+        _put(powers, place, power)
+        total += power
+    return total
+
+
+@_kernel()
+def _scale(values: np.ndarray, powers: np.ndarray, factor: Any) -> None:
+    for place in range(values.size):
+        _put(values, place, powers[place] * factor)
