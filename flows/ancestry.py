@@ -133,7 +133,7 @@ def _by_weights(cells: dict[str, Cell], place: Path, sha256: str) -> tuple[Cell,
 
 def _cell_of_run(cells: dict[str, Cell], run_id: str) -> Cell:
     """The cell of an MLflow run, whose outputs must be those that dvc.lock has now."""
-    from flows.recorder import OUT_TAG
+    from flows.messages import OUT_TAG
     from flows.runs import Store
 
     if "/" in run_id:

@@ -16,3 +16,8 @@ def store_lock(uri: str) -> Iterator[None]:
     with database.with_name(f"{database.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if database.exists() else fcntl.LOCK_EX)
         yield
+
+
+def is_new(uri: str) -> bool:
+    """Whether the store is a database file that nobody has made yet."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()

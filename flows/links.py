@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import InputError
-from flows import experiments, graph, pages, provenance, quiet, recorder, tracking
+from flows import experiments, graph, messages, pages, provenance, quiet, tracking
 from flows.runs import Recorded, Store
 
 
@@ -40,7 +40,7 @@ def made_by(store: Store, cells: Sequence[graph.Cell]) -> dict[str, Recorded]:
     wanted = {cell.name: {path: lock.get(path) for path in cell.outs} for cell in cells if cell.outs}
     found: dict[str, Recorded] = {}
     for run in store.all("attributes.status = 'FINISHED'"):
-        if run.cell in wanted and run.hashes(recorder.OUT_TAG).items() >= wanted[run.cell].items():
+        if run.cell in wanted and run.hashes(messages.OUT_TAG).items() >= wanted[run.cell].items():
             found.setdefault(run.cell, run)
     return found
 

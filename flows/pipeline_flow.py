@@ -25,7 +25,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Crashed
 
-from flows import forms, gpus, graph, provenance, recording, showing, tracking, untracked
+from flows import database, forms, gpus, graph, provenance, recording, showing, tracking, untracked
 from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
@@ -125,7 +125,7 @@ def _reconciling(root: Path, children: Children, finished: Sequence[str], change
             children.run(command, root, {}, lambda line: log.info("%s", line))
 
     uri = tracking.tracking_uri()
-    wanted = uri and (changed or untracked.pending() or (finished and tracking.is_new(uri)))
+    wanted = uri and (changed or untracked.pending() or (finished and database.is_new(uri)))
     beside = threading.Thread(target=reconcile, args=finished)
     if wanted:
         beside.start()

@@ -14,7 +14,7 @@ from pathlib import Path
 from components.costing.estimate import Estimate
 from components.costing.schedule import makespan_seconds
 from components.errors import InputError
-from flows import graph, pipeline, quiet, quote_history, quote_probe, tracking
+from flows import database, graph, pipeline, quiet, quote_history, quote_probe, tracking
 from flows.runs import Store
 
 GIGA = 1e9
@@ -125,7 +125,7 @@ def _with_downstream(cells: Sequence[graph.Cell], changed: set[str]) -> set[str]
 
 def _quote_cells(cells: Sequence[graph.Cell], whole: Sequence[graph.Cell], probe: bool) -> list[CellQuote]:
     uri = tracking.tracking_uri()
-    past = [] if probe and tracking.is_new(uri) else list(Store(uri).all("attributes.status = 'FINISHED'"))
+    past = [] if probe and database.is_new(uri) else list(Store(uri).all("attributes.status = 'FINISHED'"))
     history = quote_history.History(past, {cell.name.partition("@")[0]: quote_history.module_of(cell.command) for cell in whole})
     known = {cell.name: history.estimates(cell) for cell in cells}
     unknown = [cell for cell in cells if known[cell.name][0] is None]

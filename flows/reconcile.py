@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
-from flows import cells, graph, provenance, quiet, quote_history, recorder, tracking, untracked
+from flows import cells, database, graph, messages, provenance, quiet, quote_history, recorder, tracking, untracked
 from flows.runs import Recorded, Store
 
 METRIC_NAME = re.compile(r"[\w\-. :/]+")  # what MLflow takes; the name of a law, "L(C) = A C^-b", is none
@@ -40,7 +40,7 @@ def reconcile(uri: str, finished: Sequence[str] | None) -> Iterator[str]:
     if not uri:
         raise InputError("MLFLOW_TRACKING_URI is off, so no run is known; set it to where the runs are")
     stages = _stages(finished)
-    if not untracked.pending() and not stages and tracking.is_new(uri):
+    if not untracked.pending() and not stages and database.is_new(uri):
         return
     store = Store(uri, create=True)
     yield from _tell_kept(uri)
@@ -72,7 +72,7 @@ def _tell_kept(uri: str) -> Iterator[str]:
 def _without_run(finished: Iterable[graph.Cell], past: Iterable[Recorded]) -> Iterator[graph.Cell]:
     """Cells whose outputs, as dvc.lock has them, are those of no run."""
     lock = provenance.hashes_in_locks()
-    known = {(run.cell, path, digest) for run in past for path, digest in run.hashes(recorder.OUT_TAG).items()}
+    known = {(run.cell, path, digest) for run in past for path, digest in run.hashes(messages.OUT_TAG).items()}
     return (cell for cell in finished if cell.outs and not all((cell.name, out, lock.get(out)) in known for out in cell.outs))
 
 
@@ -83,7 +83,7 @@ def _messages(cell: graph.Cell) -> list[dict[str, Any]]:
     present = provenance.Watch(options.values).present()
     read = [path for path in present if not any(path == out or path.startswith(f"{out}/") for out in cell.outs)]
     opening = tracking.opening("", cell.name, options.apply, options.seed, sections, read, {recorder.BACKFILLED_TAG: "true"})
-    begin = recorder.complete({"what": "open", **opening}, locks_are_whole=False)
+    begin = messages.complete({"what": "open", **opening}, locks_are_whole=False)
     del begin[0]["tags"]["device"]  # nobody knows
     metrics = [(name, value, now_ms, 0) for name, value in _numbers(cell.outs)]
     end = {"what": "end", "status": "FINISHED", "reason": BACKFILLED, "outs": {out: lock[out] for out in cell.outs}, "at_ms": now_ms}

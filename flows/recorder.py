@@ -7,22 +7,19 @@ does not take is kept (flows/untracked.py), and the next launch tells it (flows/
 
 import base64
 import contextlib
-import gzip
-import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import cells, database, experiments, pages, provenance, quiet, untracked
-from flows.tracking import COMMAND_TAG, COMMIT_TAG, EXPERIMENT_TAG, WORKSPACE_TAG, one_line
+from flows import database, experiments, messages, pages, provenance, quiet, untracked
+from flows.messages import INPUT_TAG, OUT_TAG
+from flows.tracking import COMMAND_TAG, EXPERIMENT_TAG, WORKSPACE_TAG, one_line
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -31,15 +28,12 @@ MAX_BATCH_METRICS = 1000  # limits of MLflow's log_batch, as is the next
 MAX_BATCH_PARAMS = 100
 # Short, for nobody waits long for a store that is gone: MLflow's own are 120 s and 7 retries.
 HTTP_LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-INPUT_TAG, OUT_TAG = "data.", "out."  # and a path: its hash, as DVC knows it
 BACKFILLED_TAG = "backfilled"  # of a run that was made of dvc.lock and metrics/ (flows/reconcile.py)
 DIGEST_TAG = "digest"  # of a version of a registered model: the hash by which DVC knows the checkpoint
 REGISTERED = "The largest model of the graph, pretrain_target. A version for each new checkpoint; `digest` is its hash in dvc.lock."
 DEFAULT_EXPERIMENT = "0"
 REPLACED_TAG = "replaced_by"  # of a removed run: the one that made the same again
-NOT_KEPT_TAG = "not_kept"  # why the tree of the run cannot be rebuilt
 NO_CHATTER = {"MLFLOW_LOGGING_LEVEL": "WARNING", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
-SILENT_END = "the process ended without a word: killed, or out of memory"
 
 
 class Recorder:
@@ -201,24 +195,6 @@ def hashes(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}
 
 
-def provenance_of(inputs: Sequence[str], locks_are_whole: bool) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Tags (with the hash of each input) and files that let the run be made again; see flows/provenance.py."""
-    known = provenance.hashes_in_lock()
-    tags = {f"{INPUT_TAG}{path}": known.get(path) or provenance.hash_path(Path(path)) for path in inputs}
-    tags["device"] = provenance.device()
-    if Path("requirements.lock").exists():
-        tags["lock_sha256"] = hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()
-    if not (commit := provenance.git("rev-parse", "HEAD")):
-        return tags, {}
-    tags[COMMIT_TAG] = commit
-    try:
-        changes, results = provenance.changes(), provenance.results(locks_are_whole)
-    except (provenance.TooLarge, OSError, subprocess.CalledProcessError) as error:
-        return {**tags, "dirty": "true", NOT_KEPT_TAG: one_line(error)}, {}
-    files = {provenance.RESULTS_FILE: gzip.compress(results, mtime=0)}
-    return {**tags, "dirty": str(bool(changes)).lower()}, files | ({provenance.CHANGES_FILE: changes} if changes else {})
-
-
 def record(lines: Iterable[str], answers: int, locks_are_whole: bool) -> None:
     """Do what each line says; answer ``copy`` and ``end`` with one byte, for which the stage waits.
 
@@ -229,7 +205,7 @@ def record(lines: Iterable[str], answers: int, locks_are_whole: bool) -> None:
     """
     journal, recorder, what = untracked.Journal(), None, ""
     for line in lines:
-        for message in complete(json.loads(line), locks_are_whole):
+        for message in messages.complete(json.loads(line), locks_are_whole):
             what = message["what"]
             recorder = _tell_or_keep(recorder, message, journal)
         if what in ("copy", "end"):
@@ -238,7 +214,7 @@ def record(lines: Iterable[str], answers: int, locks_are_whole: bool) -> None:
         if what == "end":
             return
     if what:
-        _tell_or_keep(recorder, silent_end(), journal)
+        _tell_or_keep(recorder, messages.silent_end(), journal)
 
 
 def _tell_or_keep(recorder: Recorder | None, message: dict[str, Any], journal: untracked.Journal) -> Recorder | None:
@@ -253,27 +229,6 @@ def _tell_or_keep(recorder: Recorder | None, message: dict[str, Any], journal: u
         return recorder
 
 
-def complete(message: dict[str, Any], locks_are_whole: bool) -> list[dict[str, Any]]:
-    """A message of the stage with what cannot wait until MLflow answers: the time, the tree as it is, hashes of what was written."""
-    now_ms = int(time.time() * 1000)
-    if message["what"] == "open":
-        kept, files = provenance_of(message.pop("inputs"), locks_are_whole)
-        encoded = {place: base64.b64encode(content).decode() for place, content in files.items()}
-        values = message.pop("values")
-        opening = {**message, "at_ms": now_ms, "tags": {**message["tags"], **kept}, "had": cells.outs(message["name"])}
-        return [opening, {"what": "params", "values": values}, {"what": "files", "contents": encoded}]
-    if message["what"] == "register":
-        return [{**message, "digest": provenance.hash_path(Path(message["path"]))}]
-    if message["what"] == "end":
-        return [{**message, "at_ms": now_ms, "outs": {path: provenance.hash_path(Path(path)) for path in message["outs"]}}]
-    return [message]
-
-
-def silent_end() -> dict[str, Any]:
-    """The last word on a stage that said none."""
-    return {"what": "end", "status": "FAILED", "reason": SILENT_END, "outs": {}, "at_ms": int(time.time() * 1000)}
-
-
 def tell(recorder: Recorder | None, message: Mapping[str, Any]) -> Recorder:
     """Do what one message says; the recorder that the next one is for."""
     details = {name: value for name, value in message.items() if name != "what"}
@@ -283,12 +238,12 @@ def tell(recorder: Recorder | None, message: Mapping[str, Any]) -> Recorder:
     return recorder
 
 
-def replay(messages: Sequence[Mapping[str, Any]], uri: str) -> None:
+def replay(said: Sequence[Mapping[str, Any]], uri: str) -> None:
     """Tell the store at ``uri`` what a stage has said. Files are copied where they are still what the stage wrote."""
-    outs: Mapping[str, str] = next((message["outs"] for message in messages if message["what"] == "end"), {})
+    outs: Mapping[str, str] = next((message["outs"] for message in said if message["what"] == "end"), {})
     current = [Path(out).absolute() for out, digest in outs.items() if Path(out).exists() and provenance.hash_path(Path(out)) == digest]
     recorder: Recorder | None = None
-    for message in messages if messages[-1]["what"] == "end" else [*messages, silent_end()]:
+    for message in said if said[-1]["what"] == "end" else [*said, messages.silent_end()]:
         if message["what"] in ("copy", "register") and not any(Path(message["path"]).absolute().is_relative_to(out) for out in current):
             continue
         recorder = tell(recorder, {**message, "uri": uri} if recorder is None else message)

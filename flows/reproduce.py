@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components.artifacts import sha256_file
 from components.errors import InputError
-from flows import compare, provenance, quiet, recorder, tracking, worktree
+from flows import compare, messages, provenance, quiet, recorder, tracking, worktree
 from flows.children import Children
 from flows.compare import Row
 from flows.runs import Recorded, Store
@@ -73,8 +73,8 @@ def reproduce(run_id: str, say: Callable[[str], None]) -> list[Row]:
 
 def _in(root: Path, place: Path, store: Store, run: Recorded, children: Children, say: Callable[[str], None]) -> list[Row]:
     _restore(place, store, run)
-    inputs = run.hashes(recorder.INPUT_TAG)
-    outs = run.hashes(recorder.OUT_TAG)
+    inputs = run.hashes(messages.INPUT_TAG)
+    outs = run.hashes(messages.OUT_TAG)
     tree = worktree.Worktree(place, worktree.share_cache(root, place), inputs, children, say)
     tree.provide(tree.upstream(run.cell, list(inputs)))
     rows = list(compare.hashes("input", inputs, {path: tree.hash(path) for path in inputs}))
@@ -82,14 +82,14 @@ def _in(root: Path, place: Path, store: Store, run: Recorded, children: Children
     tree.rerun(run.cell, run.tags.get(tracking.COMMAND_TAG, ""), fresh)
     again = Store(fresh)
     [made] = again.all("")
-    found = made.hashes(recorder.OUT_TAG)
+    found = made.hashes(messages.OUT_TAG)
     curves = {} if recorder.BACKFILLED_TAG in run.tags else store.curves(run)  # else of metrics/, whose hash is compared
     return [*rows, *compare.hashes("output", outs, found), *(compare.metrics(curves, again.curves(made)) if curves else ())]
 
 
 def _restore(place: Path, store: Store, run: Recorded) -> None:
     """The changes and the results so far that were kept with the run."""
-    if reason := run.tags.get(recorder.NOT_KEPT_TAG):
+    if reason := run.tags.get(messages.NOT_KEPT_TAG):
         raise InputError(f"run {run.run_id}: the changes it was made with were not kept ({reason}); commit before a run that must last")
     wanted = [provenance.RESULTS_FILE, *([provenance.CHANGES_FILE] if run.tags.get("dirty") == "true" else [])]
     with tempfile.TemporaryDirectory() as folder:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from components.errors import InputError
-from flows import experiments, provenance, recorder, tracking
-from flows.database import store_lock
+from flows import database, experiments, provenance, recorder, tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -51,9 +50,9 @@ class Store:
         """InputError if there is no store; with ``create`` a database that is not there is made."""
         if not uri:
             raise InputError("MLFLOW_TRACKING_URI is off, so no run is known; set it to where the runs are")
-        if tracking.is_new(uri) and not create:  # MLflow would make an empty one
-            database = uri.removeprefix("sqlite:///")
-            raise InputError(f"{database}: not there, so no run is known; set MLFLOW_TRACKING_URI to where the runs are")
+        if database.is_new(uri) and not create:  # MLflow would make an empty one
+            file = uri.removeprefix("sqlite:///")
+            raise InputError(f"{file}: not there, so no run is known; set MLFLOW_TRACKING_URI to where the runs are")
         recorder.set_limits()
         if uri.startswith("file:"):  # of a re-run alone (flows/reproduce.py)
             os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
@@ -62,7 +61,7 @@ class Store:
 
         self._uri = uri
         try:
-            with store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
+            with database.store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
                 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
                 self._client = MlflowClient(tracking_uri=uri)
                 self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet

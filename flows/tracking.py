@@ -257,11 +257,6 @@ def tracking_uri() -> str:
     return "" if uri.lower() == "off" else uri
 
 
-def is_new(uri: str) -> bool:
-    """Whether the store is a database file that nobody has made yet."""
-    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists()
-
-
 def redact(text: str) -> str:
     """``text`` without the user and password of any address in it."""
     return re.sub(r"://[^/@\s]+@", "://***@", text)
