@@ -1,7 +1,7 @@
 """The search for near-duplicates on record batches: which documents agree in a band, and how similar they are. No engine inside.
 
 Band keys travel in packets: one row of the engine for all of a batch that fall into one slice, not one for each document and band,
-which took three times as long.
+which took more than twice as long.
 """
 
 # Shapes: D documents, N keys of a slice, P pairs, S words of a sketch.
