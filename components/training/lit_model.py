@@ -16,6 +16,8 @@ from components.training.devices import shard, whole
 from components.training.noise_scale import NoiseScale
 from components.training.optimizer import build_adamw
 from components.training.schedule import learning_rate
+from components.transformer import kernels
+from components.transformer.embedding import TiedGradient
 from components.transformer.fused_loss import next_token_nats
 from components.transformer.model import GPT
 
@@ -140,5 +142,6 @@ def _forget_gradients(parameters: Sequence[Tensor]) -> None:
 
 def next_token_loss(model: GPT, tokens: Tensor) -> Tensor:
     """Mean cross-entropy of each next token, int64 [S, T + 1] -> scalar [nats per token], float32 (GPT-1 eq. 1)."""
-    hidden_ND = model.hidden(tokens[:, :-1], sparse=not tokens.is_cuda).flatten(0, 1)
-    return next_token_nats(hidden_ND, model.token_embedding.weight, tokens[:, 1:].flatten())
+    tied = TiedGradient() if kernels.are_for(model.token_embedding.weight) else None
+    hidden_ND = model.hidden(tokens[:, :-1], tied).flatten(0, 1)
+    return next_token_nats(hidden_ND, model.token_embedding.weight, tokens[:, 1:].flatten(), tied)

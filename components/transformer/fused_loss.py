@@ -9,22 +9,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from components.transformer import kernels
+from components.transformer.embedding import TiedGradient
 
 CHUNK_BYTES = 2**27  # of logits in memory at once; the larger, the less often the gradient of the output is read, added to and written
 NARROW = 64  # hidden states narrower than this are multiplied from the left: MKL took 0.28 ms instead of 0.55 at 16, as long from 96 on
 
 
-def next_token_nats(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:
+def next_token_nats(hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, tied: TiedGradient | None = None) -> Tensor:
     """Mean cross-entropy [nats] of softmax(hidden output^T) against int64 ids; a scalar in float32.
 
     On a CPU each chunk's logits are made, used for the loss and overwritten by their gradient; the gradients of the two
     inputs wait for the backward pass. On a GPU the plain form is as good: there a compiler fuses it.
+    ``tied``: where the output layer is the embedding that ``hidden_ND`` began with (components/transformer/embedding.py).
     Under autocast the matrix products are in its type, all else in float32. Deterministic: the chunks are summed in order.
     Ids outside the vocabulary raise IndexError; on a GPU they end the process, as with any of torch's operations.
     """
     if not kernels.are_for(hidden_ND):
         return F.cross_entropy(F.linear(hidden_ND, output_VD).float(), targets_N)
-    loss_nats: Tensor = _FusedLoss.apply(hidden_ND, output_VD, targets_N)
+    loss_nats: Tensor = _FusedLoss.apply(hidden_ND, output_VD, targets_N, tied)
     return loss_nats
 
 
@@ -32,7 +34,8 @@ class _FusedLoss(torch.autograd.Function):
     """Gradients are computed in the forward pass, where the probabilities are; the backward pass scales them."""
 
     @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, tied: TiedGradient | None) -> Tensor:
+        ctx.tied = tied
         compute_type = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else output_VD.dtype
         output, hidden = output_VD.to(compute_type), hidden_ND.to(compute_type)
         wants_gradients = any(ctx.needs_input_grad)
@@ -47,12 +50,15 @@ class _FusedLoss(torch.autograd.Function):
         return torch.tensor(total_nats / len(hidden))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         hidden_gradient, output_gradient = ctx.hidden_gradient, ctx.output_gradient
         del ctx.hidden_gradient, ctx.output_gradient  # autograd adds to a tensor that nobody else holds, and copies any other
-        if (scale := float(gradients[0])) == 1:  # the whole loss: a product would only read and write them once more
-            return hidden_gradient, output_gradient, None
-        return hidden_gradient * scale, output_gradient * scale, None
+        if (scale := float(gradients[0])) != 1:  # the whole loss: a product would only read and write them once more
+            hidden_gradient *= scale
+            output_gradient *= scale
+        if ctx.tied is not None:
+            ctx.tied.output_VD = output_gradient
+        return hidden_gradient, output_gradient, None, None
 
 
 def _parts(length: int, at_most: int) -> list[slice]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from components.transformer.block import NORM_EPSILON, Block
 from components.transformer.config import TransformerConfig
+from components.transformer.embedding import TiedGradient, look_up
 
 INIT_STD = 0.02  # GPT-1 section 4.1: N(0, 0.02) for all weights
 
@@ -34,14 +35,10 @@ class GPT(nn.Module):
             if name.endswith("projection.weight"):
                 nn.init.normal_(parameter, std=INIT_STD / math.sqrt(2 * config.num_layers))
 
-    def hidden(self, tokens_BT: Tensor, sparse: bool = False) -> Tensor:
-        """Last hidden states: int64 [B, T] -> [B, T, D]; T is at most the context length.
-
-        ``sparse``: the gradient of the embedding holds rows of the tokens alone. Where the output layer's is added, as in training,
-        this spares making and reading as much again (1 to 2 % of a step); by itself no optimiser here takes it.
-        """
+    def hidden(self, tokens_BT: Tensor, tied: TiedGradient | None = None) -> Tensor:
+        """Last hidden states: int64 [B, T] -> [B, T, D]; T is at most the context length. ``tied``: as its loss was given."""
         positions_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
-        tokens_BTD = nn.functional.embedding(tokens_BT, self.token_embedding.weight, sparse=sparse)
+        tokens_BTD = look_up(self.token_embedding.weight, tokens_BT, tied)
         x_BTD = self.dropout(tokens_BTD + self.position_embedding(positions_T))
         for block in self.blocks:
             x_BTD = block(x_BTD)
