@@ -150,7 +150,7 @@ def test_a_dirty_run_comes_out_the_same_after_its_data_is_gone_and_the_store_has
         ("input", "metrics/numbers.json"): "equal",
         ("output", "data/total"): "equal",
         ("output", "metrics/total.json"): "equal",
-        ("metric", "number"): "equal",
+        ("metric", "curve/number"): "equal",
         ("metric", "total"): "equal",
     }
     assert output.splitlines()[-1] == "6 equal, 0 differs, 0 unchecked"
