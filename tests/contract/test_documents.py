@@ -52,3 +52,9 @@ def test_spark_is_of_the_version_of_its_client() -> None:
     server = re.search(r"^pyspark==(\S+)", Path("tests/spark.lock").read_text(encoding="utf-8"), re.MULTILINE)
     client = re.search(r"^pyspark-client==(\S+)", Path("requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
     assert server and client and server[1] == client[1]
+
+
+def test_make_test_runs_every_folder_of_tests() -> None:
+    recipes = re.findall(r"^test-\w+:.*\n\t.*-m pytest (.*)$", Path("Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    run = [folder for recipe in recipes for folder in recipe.split()]
+    assert sorted(run) == sorted({str(path.parent) for path in Path("tests").glob("**/test_*.py")})
