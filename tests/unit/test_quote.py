@@ -68,7 +68,7 @@ def test_more_at_once_take_less_time_and_more_memory(launch: Callable[..., None]
 
 
 def test_a_new_arm_is_quoted_from_runs_of_its_kind_and_by_its_operations(launch: Callable[..., None]) -> None:
-    rungs = [cell.name for cell in WHOLE if cell.name.startswith("pretrain_ladder")]
+    rungs = [cell.name for cell in WHOLE if cell.name.startswith("pretrain_ladder") and cell.name.endswith("-0")]  # seeds cost the same
 
     def seconds(name: str) -> float:
         return 5 + quote_history.train_flops(quote_history.cell_values(BY_NAME[name].command)[0]) / 1e10
