@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.curation import band_kernels, deduplication, draws, kernels, quality, words
-from components.curation.config import CurationConfig
+from components.curation.config import CurationConfig, DeduplicationConfig
 from components.curation.words import Hashes, Offsets
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ DOCUMENT_COLUMNS = (
     "key bigint, id string, source string, is_raw boolean, text string, chars bigint, rule string, held_out boolean, work string,"
     " version_draw bigint, sample_draw bigint, text_hash_1 bigint, text_hash_2 bigint"
 )
-SCORE_COLUMNS = "rank bigint, score double, low_quality boolean, sketch binary, bands binary"
+SCORE_COLUMNS = "rank bigint, score double, low_quality boolean, sketch binary"
 
 
 def mapped(frame: "DataFrame", function: Callable[[Batches], Batches], columns: str) -> "DataFrame":
@@ -45,10 +45,17 @@ def document_facts(config: CurationConfig) -> Callable[[Batches], Batches]:
     return partial(each, partial(_document_facts, config))
 
 
-def scores_and_bands(config: CurationConfig, classifier: quality.Classifier) -> Callable[[Batches], Batches]:
-    """rank, rule, is_raw, id, text -> SCORE_COLUMNS: the score, and of what the filter keeps the sketch and the key of each band."""
+def scored(frame: "DataFrame", config: CurationConfig, classifier: quality.Classifier) -> "DataFrame":
+    """rank, rule, is_raw, id, text -> SCORE_COLUMNS and ``band_names``: the score, and of what the filter keeps the sketch and the key
+    of each band. A band has a column of its own, which can be read without the others."""
     functions = deduplication.hash_functions(config.deduplication.bands * config.deduplication.rows, config.seed)
-    return partial(each, partial(_scores_and_bands, config, classifier, functions))
+    columns = [SCORE_COLUMNS, *(f"{name} bigint" for name in band_names(config.deduplication))]
+    return mapped(frame, partial(each, partial(_scored, config, classifier, functions)), ", ".join(columns))
+
+
+def band_names(config: DeduplicationConfig) -> list[str]:
+    """Of the columns of band keys."""
+    return [f"band_{band}" for band in range(config.bands)]
 
 
 def hash_texts(texts: pa.Array) -> tuple[Hashes, Offsets]:
@@ -155,7 +162,7 @@ def _text_hashes(texts: pa.Array) -> Ints:
     return np.frombuffer(b"".join(digests), np.int64).reshape(-1, 2)
 
 
-def _scores_and_bands(
+def _scored(
     config: CurationConfig, classifier: quality.Classifier, functions: deduplication.Functions, batch: pa.RecordBatch
 ) -> pa.RecordBatch:
     hashed = hash_texts(batch.column("text"))
@@ -169,11 +176,12 @@ def _scores_and_bands(
     rows = np.flatnonzero(~low)
     signatures = kernels.minhash(*kernels.hash_ngrams(*words.take(*hashed, rows), config.deduplication.ngram_words), *functions)
     places = pa.array(np.cumsum(~low) - 1, mask=low)  # of a row among the kept ones
+    keys = band_kernels.band_keys(signatures, config.deduplication.rows).view(np.int64)
     columns = {
         "rank": batch.column("rank"),
         "score": pa.array(scores, mask=reserved),
         "low_quality": pa.array(low),
         "sketch": binary_rows(band_kernels.sketches(signatures, SKETCH_BITS)).take(places),
-        "bands": binary_rows(band_kernels.band_keys(signatures, config.deduplication.rows)).take(places),
+        **{name: pa.array(keys[:, band]).take(places) for band, name in enumerate(band_names(config.deduplication))},
     }
     return pa.RecordBatch.from_pydict(columns)

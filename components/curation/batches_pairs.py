@@ -24,7 +24,10 @@ EDGE_COLUMNS = "left bigint, right bigint, jaccard double"
 
 
 def packets(slices: int, first: int, count: int) -> Callable[[Batches], Batches]:
-    """rank, sketch, bands -> PACKET_COLUMNS: rows of ``band_kernels.sliced_rows``, of ``count`` slices from the ``first``."""
+    """rank, sketch, bands -> PACKET_COLUMNS: rows of ``band_kernels.sliced_rows``, of ``count`` slices from the ``first``.
+
+    A band is a column.
+    """
     return partial(each, partial(_packets, slices, first, count))
 
 
@@ -54,8 +57,8 @@ def most_equal_hashes(left: Hashes, right: Hashes, num_hashes: int) -> Ints:
 
 
 def _packets(slices: int, first: int, count: int, batch: pa.RecordBatch) -> pa.RecordBatch:
-    keys, sketches = (fixed_rows(batch.column(name), np.uint64) for name in ("bands", "sketch"))
-    ranks = batch.column("rank").to_numpy()
+    ranks, _, *bands = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+    keys, sketches = np.stack(bands, axis=1).view(np.uint64), fixed_rows(batch.column("sketch"), np.uint64)
     rows, offsets = band_kernels.sliced_rows(keys, ranks, sketches, slices, first, count)
     numbers = np.arange(first, first + count, dtype=np.int32)
     return pa.RecordBatch.from_pydict({"slice": pa.array(numbers), "packet": binary(offsets * rows.strides[0], rows)})

@@ -38,12 +38,8 @@ def curate(
     report("found exact duplicates")
     texts = documents.select("key", "id", "text")
     classifier = _learn(steps, texts, alive, config)
-    scored = batches.mapped(
-        alive.join(texts, "key").select("rank", "rule", "is_raw", "id", "text"),
-        batches.scores_and_bands(config, classifier),
-        batches.SCORE_COLUMNS,
-    )
-    scores = steps.write("scores", scored)
+    left = alive.join(texts, "key").select("rank", "rule", "is_raw", "id", "text")
+    scores = steps.write("scores", batches.scored(left, config, classifier))
     report("scored the documents")
     near = frames_pairs.near_duplicates(steps, ranks, texts, scores, config)
     report("found near-duplicates")

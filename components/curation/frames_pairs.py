@@ -6,6 +6,7 @@ chance pairs at once. Only documents of the pairs left are read again, for their
 """
 
 from functools import reduce
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-BAND_ROWS_AT_ONCE = 6_000_000  # rows of (key, rank, sketch) in memory: 300 MB at 125 hashes; each pass reads the scores anew
+BAND_ROWS_AT_ONCE = 3_000_000  # rows of (key, rank, sketch) in memory: 150 MB at 125 hashes
 SLICES_AT_ONCE = 16  # that the workers share among them
 PAIRS_AT_ONCE = 100_000  # pairs joined with their n-gram sets: 500 MB at 300 n-grams
 
@@ -38,7 +39,7 @@ def near_duplicates(steps: "Steps", ranks: "DataFrame", texts: "DataFrame", scor
     """rank, nearest, jaccard of all but the lowest-ranked document of each group of verified near-duplicates.
 
     Args:
-        ranks: key, rank. texts: key, text. scores: ``batches.SCORE_COLUMNS``.
+        ranks: key, rank. texts: key, text. scores: as ``batches.scored`` gives them.
     """
     import pyarrow as pa
 
@@ -56,14 +57,16 @@ def near_duplicates(steps: "Steps", ranks: "DataFrame", texts: "DataFrame", scor
 
 
 def _candidates(steps: "Steps", kept: "DataFrame", config: DeduplicationConfig) -> "DataFrame":
-    """left, right: ranks of pairs that agree in a band, maybe several times; so many slices of the bands at once as fit in memory."""
-    passes = max(1, -(-kept.count() * config.bands // BAND_ROWS_AT_ONCE))
-    slices, found = passes * SLICES_AT_ONCE, []
-    for first in range(0, slices, SLICES_AT_ONCE):
-        packets = batches_pairs.packets(slices, first, SLICES_AT_ONCE)
-        packed = batches.mapped(kept.select("rank", "sketch", "bands"), packets, batches_pairs.PACKET_COLUMNS)
+    """left, right: ranks of pairs that agree in a band, maybe several times; so many bands at once, or slices of a band, as fit in
+    memory. Each reads no columns but its own."""
+    num_documents, found = max(1, kept.count()), []
+    bands_at_once = min(config.bands, max(1, BAND_ROWS_AT_ONCE // num_documents))
+    slices = SLICES_AT_ONCE * -(-num_documents * bands_at_once // BAND_ROWS_AT_ONCE)
+    for band, first in product(range(0, config.bands, bands_at_once), range(0, slices, SLICES_AT_ONCE)):
+        keys = kept.select("rank", "sketch", *batches.band_names(config)[band : band + bands_at_once])
+        packed = batches.mapped(keys, batches_pairs.packets(slices, first, SLICES_AT_ONCE), batches_pairs.PACKET_COLUMNS)
         pairs = batches.mapped(packed.repartition("slice"), batches_pairs.candidates(config), batches_pairs.PAIR_COLUMNS)
-        found.append(steps.write(f"pairs_{first}", pairs.distinct()))
+        found.append(steps.write(f"pairs_{band}_{first}", pairs.distinct()))
     return reduce(lambda one, other: one.union(other), found)
 
 

@@ -1,5 +1,7 @@
 """The engine's kernels on record batches against the plain functions that they stand for."""
 
+from itertools import product
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -45,11 +47,12 @@ def test_candidates_are_those_of_the_plain_search_that_pass_the_sketch(window: i
     passing = pairs[most / num_hashes >= settings.signature_threshold]
     assert 100 < len(passing) < len(pairs)
     keys = band_kernels.band_keys(signatures, settings.rows)
-    columns = {"rank": ranks, "sketch": [row.tobytes() for row in sketches], "bands": [row.tobytes() for row in keys]}
-    documents = pa.table(columns).to_batches(50)
+    bands = dict(zip(batches.band_names(settings), keys.view(np.int64).T, strict=True))
+    documents = pa.table({"rank": ranks, "sketch": [row.tobytes() for row in sketches], **bands})
     found = set()
-    for first in range(0, 6, 3):
-        packets = list(batches_pairs.packets(6, first, 3)(iter(documents)))
+    for band, first in product(range(0, settings.bands, 10), range(0, 6, 3)):
+        some = documents.select(["rank", "sketch", *list(bands)[band : band + 10]]).to_batches(50)
+        packets = list(batches_pairs.packets(6, first, 3)(iter(some)))
         for batch in batches_pairs.candidates(settings)(iter(packets)):
             found |= set(zip(*batch.to_pydict().values(), strict=True))
     assert found == {tuple(sorted((int(ranks[one]), int(ranks[other])))) for one, other in passing.tolist()}
