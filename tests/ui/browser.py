@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
 SETTLED_SECONDS = 3.0
 PATIENCE_SECONDS = 60.0  # a busy machine draws a page in 10
+CLICKS = 4
 
 # The innermost visible elements that show the text, those that show nothing else first; the middle of the first.
 PLACE = """(text => {
@@ -85,13 +87,20 @@ class Browser:
 
     def see(self, *texts: str) -> None:
         """Wait until the page shows all of them."""
-        wait_for(lambda: all(text in self.text() for text in texts), lambda: f"not all of {texts} in:\n{self.text()[:5000]}")
+        wait_for(lambda: self._shows(texts), lambda: f"not all of {texts} in:\n{self.text()[:5000]}")
 
-    def click(self, text: str) -> None:
-        """Click what shows the text, once it is there."""
-        found = wait_for(lambda: self.run(f"{PLACE}({json.dumps(text)})"), lambda: f"nothing shows {text!r}:\n{self.text()[:5000]}")
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            self._call("Input.dispatchMouseEvent", type=kind, x=found[0], y=found[1], button="left", clickCount=1)
+    def click(self, text: str, *then: str) -> None:
+        """Click what shows the text, once it is there, and wait for what the page shows ``then``; a page that draws itself anew meanwhile
+        loses a click, so some more are made where nothing comes of it."""
+        place = f"{PLACE}({json.dumps(text)})"
+        wait_for(lambda: self.run(place), lambda: f"nothing shows {text!r}:\n{self.text()[:5000]}")
+        for _ in range(CLICKS):
+            if found := self.run(place):
+                self._press(*found)
+            with suppress(AssertionError):
+                wait_for(lambda: self._shows(then), seconds=PATIENCE_SECONDS / CLICKS)
+                return
+        self.see(*then)
 
     def choose(self, option: str) -> None:
         """Select an option of a list, once it is there."""
@@ -110,6 +119,14 @@ class Browser:
             time.sleep(SETTLED_SECONDS)
         path.write_bytes(base64.b64decode(now))
 
+    def _shows(self, texts: Sequence[str]) -> bool:
+        shown = self.text()
+        return all(text in shown for text in texts)
+
+    def _press(self, x: float, y: float) -> None:
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def _call(self, method: str, **params: Any) -> Any:
         self._messages += 1
         message = {"id": self._messages, "method": method, "params": params} | ({"sessionId": self._session} if self._session else {})
@@ -120,9 +137,11 @@ class Browser:
         return answer["result"]
 
 
-def wait_for(true: Callable[[], Any], otherwise: Callable[[], str] = lambda: "it did not come true") -> Any:
+def wait_for(
+    true: Callable[[], Any], otherwise: Callable[[], str] = lambda: "it did not come true", seconds: float = PATIENCE_SECONDS
+) -> Any:
     """The first value that is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < deadline, otherwise()
         time.sleep(0.1)

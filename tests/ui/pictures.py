@@ -66,8 +66,7 @@ def _picture_prefect(browser: Browser, url: str) -> None:
     runs = _fetch(f"{url}/api/flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}})
     longest = max(runs, key=lambda run: float(run["total_run_time"]))
     browser.open(f"{url}/runs/flow-run/{longest['id']}")
-    browser.click("Task Runs")
-    browser.see("Completed")
+    browser.click("Task Runs", "Completed")
     browser.picture(DOCS / "prefect.png")
 
 
