@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from components.artifacts import Corpus, TokenShards
+from components.artifacts import Corpus, TokenShards, read_json
 from components.curation import decontamination
 from components.errors import InputError
+from components.evaluation.answers import SUFFIX, Answer, read_answers, score_of
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.resampling import ScoreOf, bootstrap_interval
 
@@ -81,6 +82,30 @@ def clean_against_all(overlap: Overlap, score_of: ScoreOf, config: ProtocolConfi
         "clean_less_all": {"difference": change, "low": low, "high": high},
         "verdict": verdict,
     }
+
+
+def of_fine_tuned(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> dict[str, Any]:
+    """``clean_against_all`` of a fine-tuned model's answers, by the task's own metric.
+
+    Args:
+        folder: the model's, as ``finetuning.run.write_finetuned`` wrote it.
+    """
+    task, answers = read_json(folder / "task.json"), read_answers(folder / SUFFIX)
+    overlap = find_overlap([one.text for one in answers], documents, config)
+    return clean_against_all(overlap, score_of(answers, task["metric"], task["positive"]), config)
+
+
+def of_prompted(path: Path, documents: Sequence[str], config: ProtocolConfig) -> dict[int, dict[str, Any]]:
+    """``clean_against_all`` of the answers to one task's prompts, all of the same items, for each number of demonstrations.
+
+    Args:
+        path: file of answers that ``few_shot.few_shot_scores`` gave; a score is the share of right ones.
+    """
+    by_shots: dict[int, list[Answer]] = {}
+    for one in read_answers(path):
+        by_shots.setdefault(one.shots, []).append(one)
+    overlap = find_overlap([one.text for one in next(iter(by_shots.values()))], documents, config)
+    return {shots: clean_against_all(overlap, score_of(answers, "accuracy", None), config) for shots, answers in by_shots.items()}
 
 
 def trained_texts(corpus: Path, tokens: Path) -> list[str]:

@@ -100,14 +100,15 @@ class Demonstrations:
         return int(np.count_nonzero(self._keys == np.uint64(question.key)))
 
 
-def draw_questions(seed: int, task: str, questions: Sequence[Question], limit: int) -> list[Question]:
-    """At most ``limit`` test questions, by a hash of (seed, task, item): the same set, in the same order, however they came."""
+def draw_questions(seed: int, task: str, questions: Sequence[Question], limit: int) -> list[int]:
+    """Places of at most ``limit`` test questions, by a hash of (seed, task, item): the same, in the same order, however they came."""
     salt = _salt(seed, f"test items of {task}")
 
-    def rank(question: Question) -> tuple[Any, ...]:
+    def rank(place: int) -> tuple[Any, ...]:
+        question = questions[place]
         return int(_mix(np.array([question.key], np.uint64) ^ salt)[0]), question.demonstration, question.answers
 
-    return sorted(questions, key=rank)[:limit]
+    return sorted(range(len(questions)), key=rank)[:limit]
 
 
 def _salt(seed: int, purpose: str) -> np.uint64:
