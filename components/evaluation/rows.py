@@ -85,6 +85,20 @@ def pose_text(task: TaskFile, places: Sequence[Place]) -> Posed:
     return Posed(places[0].where, ("",), (text,), 0, (), task.separator, task.answer_context)
 
 
+def turns_of(task: TaskFile, place: Place) -> list[Place]:
+    """The items of a row: itself, or each turn of a dialogue.
+
+    Raises:
+        InputError: names the row, whose number of turns is none.
+    """
+    if task.turns is None:
+        return [place]
+    number = evaluate(task, "turns", task.turns, place)
+    if not isinstance(number, int) or number < 1:
+        raise InputError(f"{place.where}: turns of task {task.name} is {number!r}; it must be a number from 1 on")
+    return [Place(f"{place.where}, turn {turn + 1}", {**place.row, "turn": turn}) for turn in range(number)]
+
+
 def _shown(task: TaskFile, place: Place) -> tuple[Question, ...]:
     if task.shown is None:
         return ()

@@ -10,7 +10,7 @@ from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.generated import InventedWords, generate
 from components.evaluation.hub_rows import hub_rows
-from components.evaluation.rows import Place, Posed, evaluate, pose, pose_text
+from components.evaluation.rows import Place, Posed, evaluate, pose, pose_text, turns_of
 from components.evaluation.task_file import DataFile, Hub, TaskFile
 from components.tasks.items import DraftTask
 from components.tasks.labelling import Fields, Row, draft_task, item_fields, shuffled, text_of
@@ -57,7 +57,7 @@ def _has_train(task: DataFile) -> bool:
 def _posed(task: TaskFile, folder: Path, split: str) -> tuple[list[Posed], int]:
     places, left_out = _kept(task, folder, split)
     if task.begins is None:
-        return [pose(task, place) for place in places], left_out
+        return [pose(task, turn) for place in places for turn in turns_of(task, place)], left_out
     begins = [number for number, place in enumerate(places) if evaluate(task, "begins", task.begins, place)]
     spans = pairwise([0, *begins[1:], len(places)])  # what stands before the first beginning belongs to the first text
     return [pose_text(task, places[start:stop]) for start, stop in spans], left_out
