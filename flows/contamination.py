@@ -1,6 +1,6 @@
 """Was a score's model trained on the test items? From the score along dvc.lock to the documents; scores of all, clean and dirty items.
 
-SCORE is what flows.evaluate or flows.finetune wrote, or a score of the graph; of a checkpoint that answered nothing, items are only counted.
+SCORE is what flows.evaluate or flows.finetune wrote, or a score of the graph; of a checkpoint, which answered nothing, items are counted.
 An item is dirty if a run of N of its words stands in a training document (GPT-3 appendix C; N: section protocol of params.yaml).
 """
 

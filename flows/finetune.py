@@ -4,7 +4,6 @@ Writes OUT whole or not at all: the fine-tuned checkpoint, its curve, metrics.js
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +50,7 @@ def finetune(args: argparse.Namespace, loaded: Sections) -> None:
     from components.finetuning.run import write_finetuned
 
     found = labelled_task(read_data_file(args.task), args.task.parent, loaded.finetuning.data_seed)
-    init: "Init" = "scratch" if args.from_scratch else "pretrained"
+    init: Init = "scratch" if args.from_scratch else "pretrained"
     result = train(found.draft.task, args.tokenizer, args.checkpoint, init, loaded, args.seed)
     began = None if args.from_scratch else read_json(args.checkpoint / "manifest.json")["sha256"]
     with atomic_folder(args.out) as scratch:

@@ -317,7 +317,9 @@ def _write_scores(places: Places) -> None:
     few_shot |= {task: {str(k): _shot(score * k / 4, 0.0, k) for k in (0, 1, 4)} for task, score in FREE_FORM.items()}
     by_source = {"docs": 1.71, "crawl": 2.08, "books": 1.94}
     bits = {"target": 1.892, "xz": 2.246, "unigram": 3.405, "bigram": 2.618}
-    prompted = {task: {k: _overlap(10 * (task == "see_also"), one["score"]) for k, one in shots.items()} for task, shots in few_shot.items()}
+    prompted = {
+        task: {k: _overlap(10 * (task == "see_also"), one["score"]) for k, one in shots.items()} for task, shots in few_shot.items()
+    }
     finetuned = {task: _overlap(12 * (task == "library"), pretrained) for task, (pretrained, _) in FINETUNED.items()}
     write_json(places.metrics / "contamination.json", {"documents": 41_234, "few_shot": prompted, "finetune": finetuned})
     write_json(

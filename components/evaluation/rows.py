@@ -167,7 +167,9 @@ def evaluate(task: DataFile, key: str, expression: str, place: Place) -> Any:
 
     found = _evaluated(task, key, place, value)
     if isinstance(found, StrictUndefined):
-        raise InputError(f"{place.where}: {key} of task {task.name} names a column that is not there; it has {', '.join(place.row)}")
+        of_column = isinstance(found._undefined_obj, Mapping)
+        missing = f"finds no {found._undefined_name!r}" if of_column else "names a column that is not there"
+        raise InputError(f"{place.where}: {key} of task {task.name} {missing}; it has {', '.join(place.row)}")
     return found
 
 

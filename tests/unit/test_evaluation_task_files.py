@@ -408,8 +408,9 @@ def test_each_turn_of_a_dialogue_is_an_item_after_the_gold_answers_before_it(tmp
 
 def test_quac_goes_on_from_the_answers_of_the_dialogue_itself() -> None:
     made = read_task_file(Path("tasks/gpt3/quac.yaml"))
-    row = {"wikipedia_page_title": "Ann", "section_title": "Life", "context": "She sang.", "questions": ["What?", "Where?"],
-           "answers": {"texts": [["sang", "She sang"], ["CANNOTANSWER"]]}, "orig_answers": {"texts": ["She sang", "CANNOTANSWER"]}}  # fmt: skip
+    answers = {"texts": [["sang", "She sang"], ["CANNOTANSWER"]]}
+    said = {"answers": answers, "orig_answers": {"texts": ["She sang", "CANNOTANSWER"]}, "questions": ["What?", "Where?"]}
+    row = {"wikipedia_page_title": "Ann", "section_title": "Life", "context": "She sang.", **said}
     first, second = (pose(made, place) for place in turns_of(made, Place("row 1", row)))
     assert first.contexts == ("TITLE: Ann - Life\nPARAGRAPH: She sang.\n\nQ: What?\n\nA:",) and first.accepted == ("sang", "She sang")
     assert second.contexts == (f"{first.contexts[0]} She sang\n\nQ: Where?\n\nA:",) and second.accepted == ("CANNOTANSWER",)
@@ -420,7 +421,7 @@ def test_a_dialogue_without_turns_or_a_task_without_train_split_is_one_line() ->
     with pytest.raises(InputError, match="row 1: turns of task coqa is 0; it must be a number from 1 on"):
         turns_of(made, Place("row 1", {**DIALOGUE, "questions": []}))
     with pytest.raises(ValidationError, match="turns needs a train split"):
-        task(turns="stars")
+        task(turns="stars", files={"test": "own.jsonl"})
 
 
 def test_own_demonstrations_are_rows_like_the_item() -> None:

@@ -86,7 +86,7 @@ def test_splits_and_columns_are_those_of_the_data_set(path: Path) -> None:
             assert inner[0] in dir(list if isinstance(columns[first], list) else str)  # a method
 
 
-OTHER_CLASS = {"class": 0, "gold_label": "entails"}
+OTHER_CLASS = {"class": 0, "gold_label": "entailment"}
 
 
 def classes(facts: dict[str, Any]) -> dict[str, str]:
@@ -121,7 +121,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         cards.setdefault(path, []).append(f"- config_name: {configuration or 'default'}\n  data_files:\n{''.join(files)}")
         for split in facts["splits"]:
             rows = [row, row | {column: OTHER_CLASS.get(kind, row[column]) for column, kind in classes(facts).items()}]
-            datasets.Dataset.from_list(rows[: 1 + split.startswith("train")], columns).to_parquet(root / path / folder / f"{split}-00000-of-00001.parquet")
+            datasets.Dataset.from_list(rows[: 1 + split.startswith("train")], columns).to_parquet(
+                root / path / folder / f"{split}-00000-of-00001.parquet"
+            )
     for path, configurations in cards.items():
         (root / path / "README.md").write_text(f"---\nconfigs:\n{''.join(configurations)}---\n", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
