@@ -103,10 +103,10 @@ class _Exam:
 
     def score(
         self, questions: Sequence[Question], demonstrations: Sequence[Sequence[Question]]
-    ) -> tuple[Sequence[int] | Sequence[str], dict[str, Any]]:
+    ) -> tuple[Sequence[int | str], dict[str, Any]]:
         """What was said to each question, by number of the answer or in words, and ``ShotScores.facts``."""
         prompts = [self._prompt(question, drawn) for question, drawn in zip(questions, demonstrations, strict=True)]
-        said: Sequence[int] | Sequence[str]
+        said: Sequence[int | str]
         free_form, calibration = self.task.transformation == "free_form", None
         if free_form:
             targets = [question.answers[question.right] for question in questions]
