@@ -23,11 +23,12 @@ class Loaded:
 
     test: list[Posed]
     train: list[Posed]
-    """To draw demonstrations from; the test items themselves where the task has no train split."""
+    """To draw demonstrations from; the test items themselves where the task has no train split, or asks for none."""
     duplicates: int
     """Test items with the words and the answer of another; they stay, as in the scores that others publish."""
     in_train: int
-    """Test items that stand in the train split too; they stay, but never demonstrate themselves."""
+    """Test items that stand in the train split too; they stay, but never demonstrate themselves. 0 without demonstrations, for then
+    the train split is not read."""
     left_out: int
     """Rows of the test split that ``keep`` leaves out."""
 
@@ -43,9 +44,9 @@ def load_task(task: TaskFile, folder: Path, config: ProtocolConfig) -> Loaded:
     """
     test, left_out = _posed(task, folder, "test")
     items = sorted(test, key=lambda posed: _rank(config.seed, posed))[: config.max_items]
-    separate = _has_train(task)
-    train = _posed(task, folder, "train")[0] if separate and task.shots else items
-    known = {_key(posed) for posed in train} if separate else set()
+    is_read = _has_train(task) and task.shots > 0
+    train = _posed(task, folder, "train")[0] if is_read else items
+    known = {_key(posed) for posed in train} if is_read else set()
     return Loaded(items, train, len(test) - len(set(map(_key, test))), sum(_key(posed) in known for posed in items), left_out)
 
 

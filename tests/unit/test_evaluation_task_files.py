@@ -166,6 +166,7 @@ def test_duplicates_and_test_items_of_the_train_split_are_counted(tmp_path: Path
     assert (len(loaded.test), loaded.duplicates, loaded.in_train) == (4, 1, 1)
     again = load_task(task(), tmp_path, PROTOCOL.model_copy(update={"max_items": 2}))
     assert again.test == loaded.test[:2]
+    assert load_task(task(shots=0), tmp_path, PROTOCOL).in_train == 0  # then the train split is not read
 
 
 def of(transformation: str, metric: str = "accuracy", **more: Any) -> dict[str, Any]:
