@@ -331,7 +331,7 @@ def _write_scores(places: Places) -> None:
 def _overlap(dirty: int, score: float) -> dict[str, Any]:
     facts = {"ngram_words": 8, "dirty_items": dirty, "clean_items": 100 - dirty, "short_items": 4, "all": score}
     if not dirty:
-        return {**facts, "verdict": "cannot tell"}
+        return {**facts, "verdict": "nothing dirty"}
     change = {"difference": -0.02, "low": -0.05, "high": 0.01}
     return {**facts, "clean": score - 0.02, "dirty": score + 0.18, "clean_less_all": change, "verdict": "no difference shown"}
 

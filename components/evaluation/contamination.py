@@ -61,12 +61,13 @@ def clean_against_all(overlap: Overlap, score_of: ScoreOf, config: ProtocolConfi
     """Scores on all, clean and dirty items, the difference clean - all with a paired interval over items, and a verdict.
 
     ``verdict``: ``inflated`` where the interval lies below 0 (training on test items raised the score), ``deflated`` above,
-    ``no difference shown`` where it covers 0, ``cannot tell`` without both clean and dirty items.
+    ``no difference shown`` where it covers 0; ``nothing dirty``; ``cannot tell`` where all items are dirty, or too short to be found so.
     """
     items, dirty = np.arange(len(overlap.dirty)), overlap.dirty
     facts = {**counts(overlap), "all": score_of(items)}
     if dirty.all() or not dirty.any():
-        return {**facts, "verdict": "cannot tell"}
+        is_clean = not dirty.any() and overlap.short_items < len(dirty)
+        return {**facts, "verdict": "nothing dirty" if is_clean else "cannot tell"}
 
     def difference(drawn: np.ndarray) -> float:
         clean = drawn[~dirty[drawn]]

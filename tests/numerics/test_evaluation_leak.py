@@ -75,7 +75,7 @@ def train_on(folder: Path, rows: list[dict[str, Any]], tokenizer: BytePairTokeni
     splits = {"train": write_stream(data / "tokens" / "train", stream, 100_000)}
     write_manifest(data / "tokens", "token_shards", vocab_size=tokenizer.vocab_size, splits=splits)
     model = small_gpt(tokenizer.vocab_size, context_length=40)
-    save_trained(data / "target", model, [torch.tensor(tokens) for tokens in ids], steps=400)
+    save_trained(data / "target", model, [torch.tensor(tokens) for tokens in ids], steps=250)
     tie(folder)
 
 
@@ -162,7 +162,7 @@ def test_nothing_is_dirty_in_what_it_was_trained_on(
     world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = contamination(world, "honest", monkeypatch, capsys)
-    assert (found["dirty_items"], found["verdict"]) == (0, "cannot tell")
+    assert (found["dirty_items"], found["verdict"]) == (0, "nothing dirty")
 
 
 def answers_of(world: Path) -> list[Answer]:
