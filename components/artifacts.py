@@ -6,7 +6,7 @@ Files hold no clock time, host name or run id, so that equal input gives equal b
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,21 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys; NaN and infinity are refused (ValueError), for no reader agrees on them."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one line of JSON for each row; NaN and infinity are refused (ValueError)."""
+    write_text(path, "".join(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read what ``write_json_lines`` wrote; a missing or damaged file is an InputError that names it."""
+    try:
+        return [dict(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; run what makes it again") from None
+    except (ValueError, TypeError):
+        raise InputError(f"{path}: damaged; delete it and run what makes it again") from None
 
 
 def read_json(path: Path) -> Any:

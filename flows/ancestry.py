@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components.artifacts import read_json
 from components.errors import InputError
+from components.evaluation.answers import SUFFIX
 from flows import provenance, tracking
 
 KINDS = ("token_shards", "corpus", "tasks")
@@ -43,6 +44,8 @@ class Ancestors:
     """What the corpus was kept apart from."""
     task: str | None
     """The one that the model was fine-tuned on."""
+    answers: Path | None
+    """Folder of what was said of each test item; None where the score is no score, but a model."""
     hashes: dict[Path, str]
     """As dvc.lock has them."""
 
@@ -73,7 +76,7 @@ def ancestors(score: str) -> Ancestors:
         InputError: one line: there is no such score, its model is none of the graph's, or what it was trained on is not here any more.
     """
     cells = read_locks()
-    cell, checkpoint = _model(cells, score)
+    cell, checkpoint, places = _model(cells, score)
     if "--init scratch" in cell.command:
         raise InputError(f"{checkpoint}: was {SCRATCH}")
     makers = _makers(cells)
@@ -85,28 +88,30 @@ def ancestors(score: str) -> Ancestors:
         _check(path, hashes[path], f"what {checkpoint} rests on")
     task = re.search(r"--task (\S+)", cell.command)
     tokens, corpus, tasks = (found[kind] for kind in KINDS)
-    return Ancestors(cell.name, checkpoint, tokens, corpus, tasks, task[1] if task else None, hashes)
+    answers = next((place for place in places if any(place.glob(f"*{SUFFIX}"))), None)
+    return Ancestors(cell.name, checkpoint, tokens, corpus, tasks, task[1] if task else None, answers, hashes)
 
 
-def _model(cells: dict[str, Cell], score: str) -> tuple[Cell, Path]:
-    """The cell that made the model of a score, and the model's folder."""
+def _model(cells: dict[str, Cell], score: str) -> tuple[Cell, Path, list[Path]]:
+    """The cell that made the model of a score, the model's folder, and where the score's answers may be."""
     path = Path(score)
-    makers = _makers(cells)
-    if path.as_posix() in makers:
-        maker = makers[path.as_posix()]
-        _kind(path)
-        _check(path, maker.outs[path.as_posix()], f"what {maker.name} wrote")
-        return _model_of(cells, maker)
-    if not path.exists():
-        return _model_of(cells, _cell_of_run(cells, score))
+    maker = _makers(cells).get(path.as_posix())
+    if maker is None and not path.exists():
+        maker = _cell_of_run(cells, score)
+    if maker is not None:
+        for out in map(Path, maker.outs):
+            _kind(out)
+            _check(out, maker.outs[out.as_posix()], f"what {maker.name} wrote")
+        return *_model_of(cells, maker), [Path(out) for out in maker.outs]
+    folder = path if path.is_dir() else path.parent
     file = next((path / name for name in SCORES_FILES if (path / name).exists()), path / "manifest.json") if path.is_dir() else path
     facts = read_json(file) if file.is_file() else {}
     if "checkpoint_sha256" in facts:
         if facts["checkpoint_sha256"] is None:
             raise InputError(f"{score}: the model was {SCRATCH}")
-        return _by_weights(cells, file, facts["checkpoint_sha256"])
+        return *_by_weights(cells, file, facts["checkpoint_sha256"]), [folder]
     if facts.get("kind") == "checkpoint":
-        return _by_weights(cells, path, facts["sha256"])
+        return *_by_weights(cells, path, facts["sha256"]), [folder]
     raise InputError(f"{score}: says nothing of its model; give what flows.evaluate or flows.finetune wrote, or a file of metrics/")
 
 

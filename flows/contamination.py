@@ -1,6 +1,6 @@
 """Was a score's model trained on the test items? From the score along dvc.lock to the documents; scores of all, clean and dirty items.
 
-SCORE is what flows.evaluate or flows.finetune wrote; or any score of the graph, whose items are counted only: their answers are not kept.
+SCORE is what flows.evaluate or flows.finetune wrote, or a score of the graph; of a checkpoint, which answered nothing, items are counted.
 An item is dirty if a run of N of its words stands in a training document (GPT-3 appendix C; N: section protocol of params.yaml).
 """
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = params.load(Sections).protocol
         way = ancestors(args.score)
-        documents, found = search(way, Path(args.score), config)
+        documents, found = search(way, config)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return stage.EXIT_BAD_INPUT
@@ -51,22 +51,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def search(way: Ancestors, score: Path, config: ProtocolConfig) -> tuple[int, Found]:
+def search(way: Ancestors, config: ProtocolConfig) -> tuple[int, Found]:
     """How many documents the model was trained on, and what of each task's items stands in them."""
-    from components.evaluation.contamination import trained_texts
+    from components.artifacts import read_json
+    from components.evaluation.contamination import of_fine_tuned, trained_texts
 
     documents = trained_texts(way.corpus, way.tokens)
-    folder = score if score.is_dir() else score.parent
-    if (folder / "scores.json").exists():
-        found = _of_prompts(folder, documents, config)
-    elif (folder / "items.jsonl").exists():
-        found = _of_fine_tuning(folder, documents, config)
-    else:
+    if way.answers is None:
         found = _counts(way, documents, config)
+    elif (way.answers / "scores.json").exists():
+        found = _of_task_files(way.answers, documents, config)
+    elif (way.answers / "task.json").exists():
+        found = {read_json(way.answers / "task.json")["task"]: of_fine_tuned(way.answers, documents, config)}
+    else:
+        found = _of_prompts(way.answers, documents, config)
     return len(documents), found
 
 
-def _of_prompts(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> Found:
+def _of_task_files(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> Found:
     """OUT of flows.evaluate."""
     from components.artifacts import read_json
     from components.evaluation.contamination import clean_against_all, find_overlap
@@ -82,28 +84,16 @@ def _of_prompts(folder: Path, documents: Sequence[str], config: ProtocolConfig) 
     return found
 
 
-def _of_fine_tuning(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> Found:
-    """OUT of flows.finetune."""
-    import numpy as np
+def _of_prompts(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> Found:
+    """The answers that the graph's evaluation kept."""
+    from components.evaluation.answers import SUFFIX
+    from components.evaluation.contamination import of_prompted
 
-    from components.artifacts import read_json
-    from components.evaluation.contamination import clean_against_all, find_overlap
-    from components.evaluation.label_scores import label_score
-
-    metrics = read_json(folder / "metrics.json")
-    rows = [json.loads(line) for line in (folder / "items.jsonl").read_text(encoding="utf-8").split("\n")[:-1]]
-    answers = [[row["predicted"] for row in rows], [row["right"] for row in rows]]
-    if isinstance(answers[1][0], str):  # names of classes
-        names = sorted({*answers[0], *answers[1], *filter(None, [metrics["positive"]])})
-        answers = [[names.index(answer) for answer in side] for side in answers]
-    predicted_N, right_N = map(np.array, answers)
-    positive = None if metrics["positive"] is None else names.index(metrics["positive"])
-
-    def score_of(items: np.ndarray) -> float:
-        return label_score(metrics["metric"], predicted_N[items], right_N[items], positive)
-
-    overlap = find_overlap([row["text"] for row in rows], documents, config)
-    return {metrics["task"]: clean_against_all(overlap, score_of, config)}
+    return {
+        f"{path.name.removesuffix(f'.{SUFFIX}')}, K = {shots}": facts
+        for path in sorted(folder.glob(f"*.{SUFFIX}"))
+        for shots, facts in of_prompted(path, documents, config).items()
+    }
 
 
 def _counts(way: Ancestors, documents: Sequence[str], config: ProtocolConfig) -> Found:
@@ -126,7 +116,7 @@ def _way(way: Ancestors, score: str, documents: int) -> Iterator[str]:
 
 def _line(task: str, facts: dict[str, Any]) -> str:
     items, short = facts["clean_items"] + facts["dirty_items"], f"{facts['short_items']:,} too short to tell"
-    line = f"{task:>24}: N = {facts['ngram_words']:>2}, {facts['dirty_items']:,} of {items:,} items dirty, {short}"
+    line = f"{task:>32}: N = {facts['ngram_words']:>2}, {facts['dirty_items']:,} of {items:,} items dirty, {short}"
     if "all" not in facts:
         return line
     scores = ", ".join(f"{part} {facts[part]:.3f}" for part in ("all", "clean", "dirty") if part in facts)

@@ -5,7 +5,6 @@ are compared item by item. `python -m flows.contamination OUT` searches the docu
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def evaluate(args: argparse.Namespace, loaded: task_files.Sections, files: dict[Path, TaskFile]) -> None:
     """All tasks, one after the other, then the folder."""
-    from components.artifacts import atomic_folder, read_json, write_json, write_text
+    from components.artifacts import atomic_folder, read_json, write_json, write_json_lines, write_text
+    from components.evaluation.answers import SUFFIX
     from components.evaluation.task_data import load_task
     from components.reporting.evaluation_figures import reliability_diagram
     from components.transformer.checkpoint import weights_sha256
@@ -46,7 +46,7 @@ def evaluate(args: argparse.Namespace, loaded: task_files.Sections, files: dict[
             outcomes, facts = _measure(examiner, task, data[path], loaded.protocol)
             if args.against:
                 facts["against"] = _against(task, args.against, outcomes, loaded.protocol)
-            write_text(scratch / f"{task.name}.items.jsonl", "".join(json.dumps(vars(one), ensure_ascii=False) + "\n" for one in outcomes))
+            write_json_lines(scratch / f"{task.name}.{SUFFIX}", map(vars, outcomes))
             if "calibration" in facts:
                 write_text(scratch / f"{task.name}.reliability.svg", reliability_diagram(task.name, facts["calibration"]).standalone())
             print(_line(task, facts), flush=True)
@@ -74,13 +74,14 @@ def _against(task: TaskFile, folder: Path, outcomes: "list[Outcome]", config: Pr
 
 def read_outcomes(folder: Path, task: str) -> "list[Outcome]":
     """What came of each item of a task, from the OUT of this command; InputError where it is not there or damaged."""
+    from components.artifacts import read_json_lines
+    from components.evaluation.answers import SUFFIX
     from components.evaluation.protocols import Outcome
 
-    path = folder / f"{task}.items.jsonl"
+    path = folder / f"{task}.{SUFFIX}"
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
-        return [Outcome(**{**row, "probabilities": tuple(row["probabilities"])}) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError):
+        return [Outcome(**{**row, "probabilities": tuple(row["probabilities"])}) for row in read_json_lines(path)]
+    except (InputError, TypeError, KeyError):
         raise InputError(f"{path}: not there or damaged; run flows.evaluate with --out {folder} for that checkpoint first") from None
 
 

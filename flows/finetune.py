@@ -4,10 +4,9 @@ Writes OUT whole or not at all: the fine-tuned checkpoint, its curve, metrics.js
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.errors import InputError
 from components.evaluation.task_file import DataFile, TaskFile
@@ -16,8 +15,7 @@ from flows.stages.finetune_model import Sections, show, train
 from flows.task_files import read_as
 
 if TYPE_CHECKING:
-    from components.finetuning.scores import Answers
-    from components.tasks.items import DraftTask
+    from components.finetuning.run import Init
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,51 +45,27 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def finetune(args: argparse.Namespace, loaded: Sections) -> None:
     """One run."""
-    from components.artifacts import atomic_folder, write_json, write_text
+    from components.artifacts import atomic_folder, read_json, write_json
     from components.evaluation.task_data import labelled_task
-    from components.finetuning.run import Init, write_finetuned
+    from components.finetuning.run import write_finetuned
 
     found = labelled_task(read_data_file(args.task), args.task.parent, loaded.finetuning.data_seed)
     init: Init = "scratch" if args.from_scratch else "pretrained"
     result = train(found.draft.task, args.tokenizer, args.checkpoint, init, loaded, args.seed)
+    began = None if args.from_scratch else read_json(args.checkpoint / "manifest.json")["sha256"]
     with atomic_folder(args.out) as scratch:
-        write_finetuned(scratch, found.draft.task, result)
-        write_json(scratch / "metrics.json", result.metrics | {"left_out": found.left_out, **origin(args, found.draft)})
-        if result.answers is not None:
-            rows = item_rows(found.draft, result.answers)
-            write_text(scratch / "items.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_finetuned(scratch, found.draft, result)
+        # The weights that it began with lead flows.contamination from the score to the documents.
+        write_json(scratch / "metrics.json", {**result.metrics, "left_out": found.left_out, "checkpoint_sha256": began})
     for split, number in found.left_out.items():
         if number:
             print(f"{found.draft.name}: {number} {split} rows were left out, as the task file says")
     show(result.metrics, init)
 
 
-def origin(args: argparse.Namespace, draft: "DraftTask") -> dict[str, Any]:
-    """What ``python -m flows.contamination`` needs to go on from the score: the weights that it began with, and the metric's class."""
-    from components.artifacts import read_json
-
-    began = None if args.from_scratch else read_json(args.checkpoint / "manifest.json")["sha256"]
-    return {"checkpoint_sha256": began, "positive": draft.positive}
-
-
 def read_data_file(path: Path) -> DataFile:
     """A task file, or one that says nothing of prompts (no ``kind``)."""
     return read_as(TaskFile if not path.exists() or "kind" in params.read_yaml(path) else DataFile, path)
-
-
-def item_rows(draft: "DraftTask", answers: "Answers") -> list[dict[str, Any]]:
-    """Where each test item stands, its texts, what it was taken for and is: by name of the class, number of the answer, or score."""
-    from components.tasks.evaluated import texts_of
-
-    def named(label: Any) -> Any:
-        if draft.task.is_scored:
-            return float(label) + int(draft.labels[0])
-        return draft.labels[int(label)] if draft.labels else int(label)
-
-    return [
-        {"where": row.documents[0], "text": "\n".join(texts_of(row.item)), "predicted": named(predicted), "right": named(right)}
-        for row, predicted, right in zip(draft.test, answers.predicted_N, answers.right_N, strict=True)
-    ]
 
 
 if __name__ == "__main__":

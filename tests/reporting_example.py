@@ -317,10 +317,23 @@ def _write_scores(places: Places) -> None:
     few_shot |= {task: {str(k): _shot(score * k / 4, 0.0, k) for k in (0, 1, 4)} for task, score in FREE_FORM.items()}
     by_source = {"docs": 1.71, "crawl": 2.08, "books": 1.94}
     bits = {"target": 1.892, "xz": 2.246, "unigram": 3.405, "bigram": 2.618}
+    prompted = {
+        task: {k: _overlap(10 * (task == "see_also"), one["score"]) for k, one in shots.items()} for task, shots in few_shot.items()
+    }
+    finetuned = {task: _overlap(12 * (task == "library"), pretrained) for task, (pretrained, _) in FINETUNED.items()}
+    write_json(places.metrics / "contamination.json", {"documents": 41_234, "few_shot": prompted, "finetune": finetuned})
     write_json(
         places.metrics / "evaluation.json",
         {"bits_per_byte": bits, "bits_per_byte_by_source": by_source, "few_shot": few_shot, "weights_sha256": "ab" * 32},
     )
+
+
+def _overlap(dirty: int, score: float) -> dict[str, Any]:
+    facts = {"ngram_words": 8, "dirty_items": dirty, "clean_items": 100 - dirty, "short_items": 4, "all": score}
+    if not dirty:
+        return {**facts, "verdict": "nothing dirty"}
+    change = {"difference": -0.02, "low": -0.05, "high": 0.01}
+    return {**facts, "clean": score - 0.02, "dirty": score + 0.18, "clean_less_all": change, "verdict": "no difference shown"}
 
 
 def _shot(score: float, chance: float, used: float) -> dict[str, Any]:

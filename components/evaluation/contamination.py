@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from components.artifacts import Corpus, TokenShards
+from components.artifacts import Corpus, TokenShards, read_json
 from components.curation import decontamination
 from components.errors import InputError
+from components.evaluation.answers import SUFFIX, Answer, read_answers, score_of
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.resampling import ScoreOf, bootstrap_interval
 
@@ -60,12 +61,13 @@ def clean_against_all(overlap: Overlap, score_of: ScoreOf, config: ProtocolConfi
     """Scores on all, clean and dirty items, the difference clean - all with a paired interval over items, and a verdict.
 
     ``verdict``: ``inflated`` where the interval lies below 0 (training on test items raised the score), ``deflated`` above,
-    ``no difference shown`` where it covers 0, ``cannot tell`` without both clean and dirty items.
+    ``no difference shown`` where it covers 0; ``nothing dirty``; ``cannot tell`` where all items are dirty, or too short to be found so.
     """
     items, dirty = np.arange(len(overlap.dirty)), overlap.dirty
     facts = {**counts(overlap), "all": score_of(items)}
     if dirty.all() or not dirty.any():
-        return {**facts, "verdict": "cannot tell"}
+        is_clean = not dirty.any() and overlap.short_items < len(dirty)
+        return {**facts, "verdict": "nothing dirty" if is_clean else "cannot tell"}
 
     def difference(drawn: np.ndarray) -> float:
         clean = drawn[~dirty[drawn]]
@@ -81,6 +83,30 @@ def clean_against_all(overlap: Overlap, score_of: ScoreOf, config: ProtocolConfi
         "clean_less_all": {"difference": change, "low": low, "high": high},
         "verdict": verdict,
     }
+
+
+def of_fine_tuned(folder: Path, documents: Sequence[str], config: ProtocolConfig) -> dict[str, Any]:
+    """``clean_against_all`` of a fine-tuned model's answers, by the task's own metric.
+
+    Args:
+        folder: the model's, as ``finetuning.run.write_finetuned`` wrote it.
+    """
+    task, answers = read_json(folder / "task.json"), read_answers(folder / SUFFIX)
+    overlap = find_overlap([one.text for one in answers], documents, config)
+    return clean_against_all(overlap, score_of(answers, task["metric"], task["positive"]), config)
+
+
+def of_prompted(path: Path, documents: Sequence[str], config: ProtocolConfig) -> dict[int, dict[str, Any]]:
+    """``clean_against_all`` of the answers to one task's prompts, all of the same items, for each number of demonstrations.
+
+    Args:
+        path: file of answers that ``few_shot.few_shot_scores`` gave; a score is the share of right ones.
+    """
+    by_shots: dict[int, list[Answer]] = {}
+    for one in read_answers(path):
+        by_shots.setdefault(one.shots, []).append(one)
+    overlap = find_overlap([one.text for one in next(iter(by_shots.values()))], documents, config)
+    return {shots: clean_against_all(overlap, score_of(answers, "accuracy", None), config) for shots, answers in by_shots.items()}
 
 
 def trained_texts(corpus: Path, tokens: Path) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 
 from components.artifacts import Corpus, TokenShards, TokenStream
 from components.errors import InputError
+from components.evaluation.answers import Answer
 from components.evaluation.baselines import token_nats, train_ngrams, xz_bits_per_byte
 from components.evaluation.bits_per_byte import StreamLoss, stream_loss
 from components.evaluation.config import EvaluationConfig
@@ -32,11 +33,13 @@ def evaluate(
     corpus: Corpus,
     tasks: TaskSet,
     progress: Progress,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, list[Answer]]]:
     """Bits per byte of the held-out stream beside its baselines, and every task at every number of shots.
 
-    Keys: ``bits_per_byte`` and ``loss_nats`` by model, ``bits_per_byte_by_source``, ``few_shot`` (task -> shots ->
-    few_shot.few_shot_scores), ``weights_sha256``.
+    Returns:
+        Metrics and, for each task, the answers to its items at each number of shots. Keys of the metrics: ``bits_per_byte`` and
+        ``loss_nats`` by model, ``bits_per_byte_by_source``, ``few_shot`` (task -> shots -> ``few_shot.ShotScores.facts``),
+        ``weights_sha256``.
 
     Raises:
         InputError: NaN scores; no held-out text; the tokens and the corpus, or the model and the tokenizer, do not belong together.
@@ -52,15 +55,17 @@ def evaluate(
     names = tasks.names()
     steps = _Steps(progress, 4 + len(names) * len(config.shots))
     measured: dict[str, Any] = {"weights_sha256": before, **_held_out(config, model, shards, corpus, steps), "few_shot": {}}
+    answers: dict[str, list[Answer]] = {name: [] for name in names}
     with torch.inference_mode():
         for name in names:
             scores = measured["few_shot"][name] = {}
-            for shots, row in few_shot_scores(config, model, tokenizer, tasks.load(name)):
-                scores[str(shots)] = row
-                steps.done(f"{name}, {shots} shots: {row['score']:.3f} (chance {row['chance']:.3f})")
+            for found in few_shot_scores(config, model, tokenizer, tasks.draft(name)):
+                scores[str(found.shots)] = found.facts
+                answers[name] += found.answers
+                steps.done(f"{name}, {found.shots} shots: {found.facts['score']:.3f} (chance {found.facts['chance']:.3f})")
     if weights_sha256(model) != before:
         raise RuntimeError("the weights changed while they were evaluated; no score of this run is valid")
-    return measured
+    return measured, answers
 
 
 class _Steps:

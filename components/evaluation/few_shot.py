@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from components.errors import InputError
+from components.evaluation.answers import Answer
 from components.evaluation.calibration import reliability
 from components.evaluation.config import EvaluationConfig
-from components.evaluation.free_form import greedy_matches
+from components.evaluation.free_form import greedy_answers
 from components.evaluation.intervals import clopper_pearson
 from components.evaluation.prompts import DESCRIPTIONS, Demonstrations, Question, ask, draw_questions
 from components.evaluation.scoring import Request, log_likelihoods, normalized
-from components.tasks.items import LabelledTask, shortened
+from components.tasks.evaluated import texts_of
+from components.tasks.items import DraftTask, LabelledTask, Sourced, shortened
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.model import GPT
 
@@ -55,24 +57,41 @@ def _tokens(encode: Encode, end_of_text: int, description: str, kept: Sequence[Q
     return (end_of_text, *(token for text in texts for token in encode(text)))
 
 
-def few_shot_scores(
-    config: EvaluationConfig, model: GPT, tokenizer: BytePairTokenizer, task: LabelledTask
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """For each number of shots, one after the other: share of right answers (score), its interval (low, high), the share
-    that guessing reaches (chance), items, mean_shots_used, items_cut (questions too long for the context), and calibration of the
-    answer chosen, whose probability is the softmax of the compared scores (None where answers are free).
+@dataclass(frozen=True)
+class ShotScores:
+    """One task with K demonstrations in the prompt."""
+
+    shots: int
+    facts: dict[str, Any]
+    """Share of right answers (score), its interval (low, high), the share that guessing reaches (chance), items, mean_shots_used,
+    items_cut (questions too long for the context), and calibration of the answer chosen, whose probability is the softmax of the
+    compared scores (None where answers are free)."""
+    answers: list[Answer]
+
+
+def few_shot_scores(config: EvaluationConfig, model: GPT, tokenizer: BytePairTokenizer, draft: DraftTask) -> Iterator[ShotScores]:
+    """For each number of shots, one after the other, on the same items.
 
     Raises:
         InputError: the task has no test items, or a candidate answer is longer than the context.
     """
+    task = draft.task
     if not task.test:
         raise InputError(f"task {task.name} has no test items; raise its size in params.yaml and run dvc repro derive_tasks")
     train, test = ([ask(task, shortened(item, config.prompt_text_chars)) for item in items] for items in (task.train, task.test))
-    questions = draw_questions(config.seed, task.name, test, config.items_per_task)
+    places = draw_questions(config.seed, task.name, test, config.items_per_task)
+    questions, sourced = [test[place] for place in places], [draft.test[place] for place in places]
     pool = Demonstrations(config.seed, task.name, train)
     exam = _Exam(config, model, tokenizer, task)
     for shots in config.shots:
-        yield shots, exam.score(questions, [pool.draw(question, shots) for question in questions])
+        said, facts = exam.score(questions, [pool.draw(question, shots) for question in questions])
+        pairs = zip(sourced, questions, said, strict=True)
+        yield ShotScores(shots, facts, [_answer(row, question, one, shots) for row, question, one in pairs])
+
+
+def _answer(row: Sourced, question: Question, said: int | str, shots: int) -> Answer:
+    right = question.right if isinstance(said, int) else question.answers[question.right].strip()
+    return Answer(", ".join(row.documents), "\n".join(texts_of(row.item)), said, right, shots)
 
 
 class _Exam:
@@ -82,17 +101,23 @@ class _Exam:
         self.config, self.model, self.tokenizer, self.task = config, model, tokenizer, task
         self.encode: Encode = functools.cache(lambda text: tuple(tokenizer.encode(text)))
 
-    def score(self, questions: Sequence[Question], demonstrations: Sequence[Sequence[Question]]) -> dict[str, Any]:
-        free_form = self.task.transformation == "free_form"
+    def score(
+        self, questions: Sequence[Question], demonstrations: Sequence[Sequence[Question]]
+    ) -> tuple[Sequence[int | str], dict[str, Any]]:
+        """What was said to each question, by number of the answer or in words, and ``ShotScores.facts``."""
         prompts = [self._prompt(question, drawn) for question, drawn in zip(questions, demonstrations, strict=True)]
-        calibration = None
+        said: Sequence[int | str]
+        free_form, calibration = self.task.transformation == "free_form", None
         if free_form:
-            right = self._right_free_form(questions, prompts)
+            targets = [question.answers[question.right] for question in questions]
+            said = self._free_form(targets, prompts)
+            right = [one == target.strip() for one, target in zip(said, targets, strict=True)]
         else:
-            right, probabilities = self._choices(questions, prompts)
+            said, probabilities = self._choices(questions, prompts)
+            right = [one == question.right for one, question in zip(said, questions, strict=True)]
             calibration = reliability(probabilities, right, self.config.calibration_bins, self.config.confidence)
         low, high = clopper_pearson(sum(right), len(right), self.config.confidence)
-        return {
+        return said, {
             "score": sum(right) / len(right),
             "low": low,
             "high": high,
@@ -118,13 +143,12 @@ class _Exam:
         description = DESCRIPTIONS.get(self.task.name, "")
         return write_prompt(self.encode, self.tokenizer.end_of_text, description, drawn, question, room)
 
-    def _right_free_form(self, questions: Sequence[Question], prompts: Sequence[Prompt]) -> list[bool]:
-        targets = [question.answers[question.right] for question in questions]
+    def _free_form(self, targets: Sequence[str], prompts: Sequence[Prompt]) -> list[str]:
         tokens = [prompt.tokens for prompt in prompts]
-        return greedy_matches(self.model, self.tokenizer, tokens, targets, self.config.max_answer_tokens, self.config.batch_sequences)
+        return greedy_answers(self.model, self.tokenizer, tokens, targets, self.config.max_answer_tokens, self.config.batch_sequences)
 
-    def _choices(self, questions: Sequence[Question], prompts: Sequence[Prompt]) -> tuple[list[bool], list[float]]:
-        """Whether each answer chosen is right, and its probability."""
+    def _choices(self, questions: Sequence[Question], prompts: Sequence[Prompt]) -> tuple[list[int], list[float]]:
+        """Number of each answer chosen, and its probability."""
         normalization = getattr(self.config.normalization, self.task.transformation)
         given = self._logprobs([prompt.tokens for prompt in prompts], questions)
         alone = [np.zeros(len(question.answers)) for question in questions]
@@ -132,7 +156,7 @@ class _Exam:
             alone = self._logprobs(
                 [(self.tokenizer.end_of_text, *self.encode(question.answer_context)) for question in questions], questions
             )
-        right, probabilities = [], []
+        chosen, probabilities = [], []
         for question, given_A, alone_A in zip(questions, given, alone, strict=True):
             scores_A = np.array(
                 [
@@ -140,9 +164,9 @@ class _Exam:
                     for answer, logprob, unconditional in zip(question.answers, given_A, alone_A, strict=True)
                 ]
             )
-            right.append(int(scores_A.argmax()) == question.right)
+            chosen.append(int(scores_A.argmax()))
             probabilities.append(float(1 / np.exp(scores_A - scores_A.max()).sum()))
-        return right, probabilities
+        return chosen, probabilities
 
     def _logprobs(self, prompts: Sequence[tuple[int, ...]], questions: Sequence[Question]) -> list[np.ndarray]:
         """For each question, log P of each of its answers."""

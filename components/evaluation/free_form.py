@@ -33,15 +33,15 @@ class _Answer:
         return (*self.prompt, *self.tokens, *self.draft)
 
 
-def greedy_matches(
+def greedy_answers(
     model: GPT,
     tokenizer: BytePairTokenizer,
     prompts: Sequence[tuple[int, ...]],
     targets: Sequence[str],
     max_answer_tokens: int,
     batch_sequences: int,
-) -> list[bool]:
-    """Whether the greedy answer to each prompt is its target; white space around either does not count.
+) -> list[str]:
+    """The greedy answer to each prompt, without white space around it: the target itself, or as much as it takes to differ from it.
 
     A prompt and ``max_answer_tokens`` together must fit the context length.
     """
@@ -57,7 +57,7 @@ def greedy_matches(
                 logits_TV = model.logits(hidden_TD[known - 1 :])
                 refuse_nan(logits_TV)
                 _extend(answer, logits_TV.argmax(-1).tolist(), tokenizer, max_answer_tokens)
-    return [bool(answer.matches) for answer in answers]
+    return [answer.target if answer.matches else _said(answer, tokenizer)[0] for answer in answers]
 
 
 def _extend(answer: _Answer, chosen: Sequence[int], tokenizer: BytePairTokenizer, max_answer_tokens: int) -> None:
@@ -71,12 +71,18 @@ def _extend(answer: _Answer, chosen: Sequence[int], tokenizer: BytePairTokenizer
 
 
 def _judge(answer: _Answer, tokenizer: BytePairTokenizer, max_answer_tokens: int) -> None:
+    text, ended = _said(answer, tokenizer)
+    if ended or len(answer.tokens) == max_answer_tokens:
+        answer.matches = text == answer.target
+    elif not answer.target.startswith(text.rstrip("\ufffd")):  # the last character may be half decoded
+        answer.matches = False
+
+
+def _said(answer: _Answer, tokenizer: BytePairTokenizer) -> tuple[str, bool]:
+    """The text so far, and whether it is at its end."""
     ended = answer.tokens[-1] == tokenizer.end_of_text
     text, newline, _ = tokenizer.decode(answer.tokens[:-1] if ended else answer.tokens).partition("\n")
-    if ended or newline or len(answer.tokens) == max_answer_tokens:
-        answer.matches = text.strip() == answer.target
-    elif not answer.target.startswith(text.strip().rstrip("\ufffd")):  # the last character may be half decoded
-        answer.matches = False
+    return text.strip(), ended or bool(newline)
 
 
 def hidden_states(model: GPT, inputs: Sequence[tuple[int, ...]], batch_sequences: int) -> Iterator[tuple[tuple[int, ...], Tensor]]:

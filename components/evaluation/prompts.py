@@ -6,6 +6,7 @@ Each answer begins with a space, so that it is cut into tokens as it would be wi
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class Demonstrations:
         self._salt = _salt(seed, f"demonstrations of {task}")
 
     def draw(self, question: Question, shots: int) -> list[Question]:
-        """``shots`` different train items, never one that asks the same; fewer only if there are no more.
+        """``shots`` different train items, never one that asks the same or goes on after its answer; fewer only if there are no more.
 
         The draw is a hash of (seed, task, test item, train item): no order matters, and the draw of K is the end of
         the draw of K + 1. The best-ranked comes last, so that what is dropped from the front for want of room leaves
@@ -93,21 +94,24 @@ class Demonstrations:
         """
         ranks = _mix(self._keys ^ _mix(np.array([question.key], np.uint64) ^ self._salt))
         order = np.argsort(ranks, kind="stable")
-        drawn = [self._questions[place] for place in order[: shots + 1 + self._asking(question)]]
-        return [other for other in drawn if other.context != question.context][:shots][::-1]
-
-    def _asking(self, question: Question) -> int:
-        return int(np.count_nonzero(self._keys == np.uint64(question.key)))
+        allowed = (other for other in map(self._questions.__getitem__, order) if not _tells(other, question))
+        return list(islice(allowed, shots))[::-1]
 
 
-def draw_questions(seed: int, task: str, questions: Sequence[Question], limit: int) -> list[Question]:
-    """At most ``limit`` test questions, by a hash of (seed, task, item): the same set, in the same order, however they came."""
+def _tells(other: Question, question: Question) -> bool:
+    """Would it show the answer: is it the same, or a later turn of the same dialogue?"""
+    return other.context == question.context or other.context.startswith(question.demonstration)
+
+
+def draw_questions(seed: int, task: str, questions: Sequence[Question], limit: int) -> list[int]:
+    """Places of at most ``limit`` test questions, by a hash of (seed, task, item): the same, in the same order, however they came."""
     salt = _salt(seed, f"test items of {task}")
 
-    def rank(question: Question) -> tuple[Any, ...]:
+    def rank(place: int) -> tuple[Any, ...]:
+        question = questions[place]
         return int(_mix(np.array([question.key], np.uint64) ^ salt)[0]), question.demonstration, question.answers
 
-    return sorted(questions, key=rank)[:limit]
+    return sorted(range(len(questions)), key=rank)[:limit]
 
 
 def _salt(seed: int, purpose: str) -> np.uint64:

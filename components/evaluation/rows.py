@@ -85,6 +85,20 @@ def pose_text(task: TaskFile, places: Sequence[Place]) -> Posed:
     return Posed(places[0].where, ("",), (text,), 0, (), task.separator, task.answer_context)
 
 
+def turns_of(task: TaskFile, place: Place) -> list[Place]:
+    """The items of a row: itself, or each turn of a dialogue.
+
+    Raises:
+        InputError: names the row, whose number of turns is none.
+    """
+    if task.turns is None:
+        return [place]
+    number = evaluate(task, "turns", task.turns, place)
+    if not isinstance(number, int) or number < 1:
+        raise InputError(f"{place.where}: turns of task {task.name} is {number!r}; it must be a number from 1 on")
+    return [Place(f"{place.where}, turn {turn + 1}", {**place.row, "turn": turn}) for turn in range(number)]
+
+
 def _shown(task: TaskFile, place: Place) -> tuple[Question, ...]:
     if task.shown is None:
         return ()
@@ -153,7 +167,9 @@ def evaluate(task: DataFile, key: str, expression: str, place: Place) -> Any:
 
     found = _evaluated(task, key, place, value)
     if isinstance(found, StrictUndefined):
-        raise InputError(f"{place.where}: {key} of task {task.name} names a column that is not there; it has {', '.join(place.row)}")
+        of_column = isinstance(found._undefined_obj, Mapping)
+        missing = f"finds no {found._undefined_name!r}" if of_column else "names a column that is not there"
+        raise InputError(f"{place.where}: {key} of task {task.name} {missing}; it has {', '.join(place.row)}")
     return found
 
 

@@ -10,7 +10,7 @@ from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.generated import InventedWords, generate
 from components.evaluation.hub_rows import hub_rows
-from components.evaluation.rows import Place, Posed, evaluate, pose, pose_text
+from components.evaluation.rows import Place, Posed, evaluate, pose, pose_text, turns_of
 from components.evaluation.task_file import DataFile, Hub, TaskFile
 from components.tasks.items import DraftTask
 from components.tasks.labelling import Fields, Row, draft_task, item_fields, shuffled, text_of
@@ -23,11 +23,12 @@ class Loaded:
 
     test: list[Posed]
     train: list[Posed]
-    """To draw demonstrations from; the test items themselves where the task has no train split."""
+    """To draw demonstrations from; the test items themselves where the task has no train split, or asks for none."""
     duplicates: int
     """Test items with the words and the answer of another; they stay, as in the scores that others publish."""
     in_train: int
-    """Test items that stand in the train split too; they stay, but never demonstrate themselves."""
+    """Test items that stand in the train split too; they stay, but never demonstrate themselves. 0 without demonstrations, for then
+    the train split is not read."""
     left_out: int
     """Rows of the test split that ``keep`` leaves out."""
 
@@ -43,9 +44,9 @@ def load_task(task: TaskFile, folder: Path, config: ProtocolConfig) -> Loaded:
     """
     test, left_out = _posed(task, folder, "test")
     items = sorted(test, key=lambda posed: _rank(config.seed, posed))[: config.max_items]
-    separate = _has_train(task)
-    train = _posed(task, folder, "train")[0] if separate and task.shots else items
-    known = {_key(posed) for posed in train} if separate else set()
+    is_read = _has_train(task) and task.shots > 0
+    train = _posed(task, folder, "train")[0] if is_read else items
+    known = {_key(posed) for posed in train} if is_read else set()
     return Loaded(items, train, len(test) - len(set(map(_key, test))), sum(_key(posed) in known for posed in items), left_out)
 
 
@@ -57,7 +58,7 @@ def _has_train(task: DataFile) -> bool:
 def _posed(task: TaskFile, folder: Path, split: str) -> tuple[list[Posed], int]:
     places, left_out = _kept(task, folder, split)
     if task.begins is None:
-        return [pose(task, place) for place in places], left_out
+        return [pose(task, turn) for place in places for turn in turns_of(task, place)], left_out
     begins = [number for number, place in enumerate(places) if evaluate(task, "begins", task.begins, place)]
     spans = pairwise([0, *begins[1:], len(places)])  # what stands before the first beginning belongs to the first text
     return [pose_text(task, places[start:stop]) for start, stop in spans], left_out

@@ -84,6 +84,9 @@ class TaskFile(DataFile):
     """One task as a language model is asked it."""
 
     kind: Kind
+    turns: str | None = None
+    """Expression: number of turns of a row that is a dialogue. Each is an item of its own, and the other keys know its number, from 0,
+    as ``turn``. Demonstrations are turns of other dialogues."""
     context: str = ""
     """Template of what stands before the answer; ``choice`` is the candidate."""
     choices: str | None = None
@@ -135,6 +138,9 @@ class TaskFile(DataFile):
         for key in needed:
             if getattr(self, key) is None:
                 raise ValueError(f"a task of kind {self.kind} needs {key}")
+        data = self.files or self.hub
+        if self.turns is not None and (data is None or data.train is None):
+            raise ValueError("turns needs a train split, for a turn tells the answers of those before it; name one")
         if self.begins is not None and self.kind != "text":
             raise ValueError("begins is for kind text; leave it out")
         if self.metric not in METRICS[self.kind]:

@@ -1,7 +1,7 @@
 """One fine-tuning run: labelled items and a GPT in; fine-tuned model, curve and score out."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from components.artifacts import atomic_folder, write_json
+from components.evaluation.answers import Answer, write_answers
 from components.finetuning.batches import EpochBatches
 from components.finetuning.checks import check_task, count_repeats, warnings
 from components.finetuning.config import FinetuningConfig
@@ -21,7 +22,8 @@ from components.finetuning.predict import predict
 from components.finetuning.scores import Answers, answers_of, diverged, score, scored
 from components.finetuning.transforms import NUM_SPECIALS, Encoded, Encoder, Specials, encode_items, num_outputs
 from components.finetuning.validation import split_validation
-from components.tasks.items import LabelledTask
+from components.tasks.evaluated import texts_of
+from components.tasks.items import DraftTask, LabelledTask
 from components.training.config import ComputeConfig
 from components.training.trainer import build_trainer, fit, prepare
 from components.transformer.checkpoint import load_checkpoint, load_config, save_checkpoint, save_weights
@@ -115,21 +117,36 @@ def build_task_model(task: LabelledTask, checkpoint: Path, init: Init, config: F
     return TaskModel(gpt, head)
 
 
-def save_finetuned(path: Path, task: LabelledTask, result: FinetuneResult) -> None:
+def save_finetuned(path: Path, draft: DraftTask, result: FinetuneResult) -> None:
     """``write_finetuned``, whole or not at all."""
     with atomic_folder(path) as scratch:
-        write_finetuned(scratch, task, result)
+        write_finetuned(scratch, draft, result)
 
 
-def write_finetuned(folder: Path, task: LabelledTask, result: FinetuneResult) -> None:
-    """A checkpoint with ``head.safetensors``, ``task.json`` and ``curve.csv`` beside it."""
+def write_finetuned(folder: Path, draft: DraftTask, result: FinetuneResult) -> None:
+    """A checkpoint with ``head.safetensors``, ``task.json``, ``curve.csv`` and, unless it diverged, ``items.jsonl`` beside it."""
     save_checkpoint(folder, result.model.gpt)
     save_weights(folder / "head.safetensors", result.model.head.state_dict())
-    write_json(folder / "task.json", {"task": task.name, "transformation": task.transformation, "labels": list(task.labels)})
+    facts = {name: getattr(draft, name) for name in ("transformation", "labels", "metric", "positive")}
+    write_json(folder / "task.json", {"task": draft.name, **facts})
     with (folder / "curve.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, CURVE_FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(result.rows)
+    if result.answers is not None:
+        write_answers(folder / "items.jsonl", named_answers(draft, result.answers))
+
+
+def named_answers(draft: DraftTask, answers: Answers) -> Iterator[Answer]:
+    """What each test item was taken for and is: by name of the class, number of the answer, or score on the task's scale."""
+
+    def named(label: Any) -> int | float | str:
+        if draft.task.is_scored:
+            return float(label) + int(draft.labels[0])
+        return draft.labels[int(label)] if draft.labels else int(label)
+
+    for row, predicted, right in zip(draft.test, answers.predicted_N, answers.right_N, strict=True):
+        yield Answer(", ".join(row.documents), "\n".join(texts_of(row.item)), named(predicted), named(right))
 
 
 class _Recorder(pl.Callback):

@@ -15,6 +15,7 @@ from components.reporting.capability_results import Capability, CapabilityForeca
 from components.reporting.curve import Curve, read_curve
 from components.reporting.reading import read_record
 from components.reporting.results import (
+    ContaminationMetrics,
     CorpusMetrics,
     EvaluationMetrics,
     Example,
@@ -84,6 +85,7 @@ def gather_results(
         capability=_capability(metrics),
         finetune=_finetune(places),
         evaluation=read_record(metrics / "evaluation.json", EvaluationMetrics),
+        contamination=read_record(metrics / "contamination.json", ContaminationMetrics),
         studies={
             name if len(config.conditions) == 1 else f"{name}_{condition}": study
             for name, config in studies.items()

@@ -33,6 +33,8 @@ def build_page(results: Results) -> str:
             prompted=figures.prompted_tasks(results),
             chosen=figures.choice_tasks(results),
             differences=_differences(results),
+            overlaps=[row for row in results.contamination.scored() if row[2].dirty_items],
+            too_short=sum(next(iter(by_shots.values())).short_items for by_shots in results.contamination.few_shot.values()),
         )
     )
 

@@ -201,6 +201,41 @@ class EvaluationMetrics(Reading):
     weights_sha256: str
 
 
+class PairedChange(Reading):
+    """Score of the clean items less that of all, with its interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+class Overlap(Reading):
+    """How many items of one task stand in the training text, and what they did to the score; None without both clean and dirty ones."""
+
+    ngram_words: int
+    dirty_items: int
+    clean_items: int
+    short_items: int
+    all: float
+    clean: float | None = None
+    dirty: float | None = None
+    clean_less_all: PairedChange | None = None
+    verdict: str
+
+
+class ContaminationMetrics(Reading):
+    """metrics/contamination.json: task -> shots -> overlap, and task -> overlap of the fine-tuned target."""
+
+    documents: int
+    few_shot: dict[str, dict[str, Overlap]]
+    finetune: dict[str, Overlap]
+
+    def scored(self) -> list[tuple[str, str, Overlap]]:
+        """Task, how it was asked, overlap: every score of the target."""
+        prompted = [(task, f"K = {shots}", one) for task, by_shots in self.few_shot.items() for shots, one in by_shots.items()]
+        return [(task, "fine-tuned", one) for task, one in self.finetune.items()] + prompted
+
+
 @dataclass(frozen=True)
 class Example:
     """One document and what became of it.
@@ -246,6 +281,7 @@ class Results:
     capability: Capability
     finetune: dict[str, FinetunePair]
     evaluation: EvaluationMetrics
+    contamination: ContaminationMetrics
     studies: dict[str, Study]
     confidence: float
     parameters: dict[str, dict[str, Any]]

@@ -3,7 +3,7 @@
 from statistics import fmean
 from typing import Any
 
-from components.reporting.results import Results, TrainingMetrics
+from components.reporting.results import Overlap, Results, TrainingMetrics
 
 
 def build_summary(results: Results) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def build_summary(results: Results) -> dict[str, Any]:
             task: {shots: {"score": cell.score, "chance": cell.chance} for shots, cell in by_shots.items()}
             for task, by_shots in results.evaluation.few_shot.items()
         },
+        "contamination": [_overlap(*row) for row in results.contamination.scored()],
         "studies": {name: _study(study.summary) for name, study in results.studies.items()},
     }
 
@@ -52,6 +53,11 @@ def _finetune(results: Results, task: str) -> dict[str, Any]:
         "scratch": pair.scratch.score,
         "majority": pair.pretrained.majority,
     }
+
+
+def _overlap(task: str, asked: str, overlap: Overlap) -> dict[str, Any]:
+    values = overlap.model_dump(include={"dirty_items", "clean_items", "all", "clean", "verdict"})
+    return {"task": task, "asked": asked, **values}
 
 
 def _study(summary: dict[str, Any]) -> dict[str, Any]:

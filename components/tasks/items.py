@@ -1,13 +1,12 @@
 """Labelled items, and the folder that holds them: one JSONL file per task and a manifest."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.artifacts import atomic_folder, read_manifest, sha256_file, write_manifest, write_text
+from components.artifacts import atomic_folder, read_json_lines, read_manifest, sha256_file, write_json_lines, write_manifest
 from components.errors import InputError
 from components.tasks.config import LabelMetric, Transformation
 from components.tasks.text import cut
@@ -137,7 +136,7 @@ def save_tasks(path: Path, drafts: list[DraftTask]) -> None:
         for draft in drafts:
             file = scratch / f"{draft.name}.jsonl"
             rows = [("train", row) for row in draft.train] + [("test", row) for row in draft.test]
-            write_text(file, "".join(_line(split, row) for split, row in rows))
+            write_json_lines(file, (_row(split, row) for split, row in rows))
             facts[draft.name] = {
                 "transformation": draft.transformation,
                 "labels": list(draft.labels),
@@ -150,9 +149,8 @@ def save_tasks(path: Path, drafts: list[DraftTask]) -> None:
         write_manifest(scratch, KIND, tasks=facts)
 
 
-def _line(split: str, row: Sourced) -> str:
-    values = {"split": split, **dataclasses.asdict(row.item), "documents": row.documents}
-    return json.dumps(values, ensure_ascii=False) + "\n"
+def _row(split: str, row: Sourced) -> dict[str, Any]:
+    return {"split": split, **dataclasses.asdict(row.item), "documents": row.documents}
 
 
 @dataclass(frozen=True)
@@ -166,19 +164,22 @@ class TaskSet:
         return sorted(self._facts())
 
     def load(self, name: str) -> LabelledTask:
-        """Read one task; InputError when there is none of that name, or its file is damaged."""
+        """Read one task as it is used; InputError as ``draft`` has it."""
+        return self.draft(name).task
+
+    def draft(self, name: str) -> DraftTask:
+        """Read one task with the documents of its items; InputError when there is none of that name, or its file is damaged."""
         facts = self._facts()
         if name not in facts:
             raise InputError(f"{self.path}: no task {name!r} there; choose one of {', '.join(sorted(facts))}")
         fact, file = facts[name], self.path / f"{name}.jsonl"
         if not file.exists() or sha256_file(file) != fact["sha256"]:
             raise InputError(f"{file}: missing or corrupt (sha256 differs); delete {self.path} and run dvc repro derive_tasks")
-        split: dict[str, list[Item]] = {"train": [], "test": []}
-        for line in file.read_text(encoding="utf-8").split("\n")[:-1]:
-            row = json.loads(line)
-            split[row["split"]].append(_item(ITEM_TYPES[fact["transformation"]], row))
+        split: dict[str, list[Sourced]] = {"train": [], "test": []}
+        for row in read_json_lines(file):
+            split[row["split"]].append(Sourced(_item(ITEM_TYPES[fact["transformation"]], row), tuple(row["documents"])))
         transformation, labels, metric, positive = (fact[key] for key in ("transformation", "labels", "metric", "positive"))
-        return LabelledTask(name, transformation, tuple(labels), split["train"], split["test"], metric, positive)
+        return DraftTask(name, transformation, tuple(labels), split["train"], split["test"], metric, positive)
 
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = read_manifest(self.path, KIND)["tasks"]

@@ -34,9 +34,9 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     if args.init not in ("pretrained", "scratch"):
         raise InputError(f"--init {args.init}: must be pretrained or scratch")
     run.log_dataset(args.task, Path(args.tasks))
-    task = TaskSet(Path(args.tasks)).load(args.task)
-    result = train(task, Path(args.tokens) / "tokenizer.json", Path(args.checkpoint), args.init, loaded, args.seed)
-    save_finetuned(Path(args.out), task, result)
+    draft = TaskSet(Path(args.tasks)).draft(args.task)
+    result = train(draft.task, Path(args.tokens) / "tokenizer.json", Path(args.checkpoint), args.init, loaded, args.seed)
+    save_finetuned(Path(args.out), draft, result)
     write_json(Path(args.metrics), result.metrics)
     show(result.metrics, args.init)
     run.log_rows(result.rows)

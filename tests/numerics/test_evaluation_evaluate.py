@@ -4,7 +4,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from torch import nn
 
 from components.artifacts import Corpus, TokenShards, write_manifest
 from components.errors import InputError
+from components.evaluation.answers import read_answers
 from components.evaluation.bits_per_byte import stream_loss
 from components.evaluation.config import EvaluationConfig
 from components.evaluation.evaluate import evaluate
 from components.evaluation.few_shot import few_shot_scores
+from components.tasks.evaluated import texts_of
 from components.tasks.items import (
     Classification,
     DraftTask,
@@ -85,7 +87,7 @@ class World:
     tasks: TaskSet
 
     def evaluate(self, config: EvaluationConfig = CONFIG, progress: Callable[[int, int, str], None] = lambda *_: None) -> dict[str, Any]:
-        return evaluate(config, self.model, self.tokenizer, self.shards, self.corpus, self.tasks, progress)
+        return evaluate(config, self.model, self.tokenizer, self.shards, self.corpus, self.tasks, progress)[0]
 
 
 def sentence(draw: random.Random, words: int) -> str:
@@ -117,7 +119,7 @@ def write_tasks(path: Path) -> None:
         "multiple_choice": (),
         "free_form": (),
     }.items():
-        rows = [Sourced(item, ()) for item in random_items(draw, kind)]
+        rows = [Sourced(item, (f"row {number}", "more")) for number, item in enumerate(random_items(draw, kind))]
         drafts.append(DraftTask(f"random_{kind}", kind, labels, rows[:30], rows[30:]))  # type: ignore[arg-type]
     save_tasks(path, drafts)
 
@@ -237,10 +239,10 @@ def test_choices_say_how_sure_they_were(measured: dict[str, Any]) -> None:
 
 
 def test_the_order_of_items_changes_nothing(world: World, measured: dict[str, Any]) -> None:
-    task = world.tasks.load("random_classification")
-    shuffled = task.__class__(task.name, task.transformation, task.labels, task.train[::-1], task.test[::-1])
+    task = world.tasks.draft("random_classification")
+    shuffled = replace(task, train=task.train[::-1], test=task.test[::-1])
     with torch.inference_mode():
-        rows = {str(shots): row for shots, row in few_shot_scores(CONFIG, world.model, world.tokenizer, shuffled)}
+        rows = {str(found.shots): found.facts for found in few_shot_scores(CONFIG, world.model, world.tokenizer, shuffled)}
     assert rows == measured["few_shot"][task.name]
 
 
@@ -316,7 +318,7 @@ def test_nan_scores_are_refused(world: World) -> None:
             evaluate(CONFIG, broken, world.tokenizer, world.shards, world.corpus, world.tasks, lambda *_: None)
         for kind in ("classification", "free_form"):
             with pytest.raises(InputError, match="the model gives NaN scores"):
-                list(few_shot_scores(CONFIG, broken, world.tokenizer, world.tasks.load(f"random_{kind}")))
+                list(few_shot_scores(CONFIG, broken, world.tokenizer, world.tasks.draft(f"random_{kind}")))
 
 
 def test_a_model_of_another_vocabulary_is_refused(world: World) -> None:
@@ -341,8 +343,8 @@ def test_the_stage_writes_what_the_function_returns(
     }
     (tmp_path / "params.yaml").write_text(json.dumps(sections))
     monkeypatch.chdir(tmp_path)
-    options = ["tokens", "corpus", "tasks", "checkpoint", "metrics"]
-    values = [folder / "tokens", folder / "corpus", folder / "tasks", folder / "checkpoint", "evaluation.json"]
+    options = ["tokens", "corpus", "tasks", "checkpoint", "out", "metrics"]
+    values = [folder / "tokens", folder / "corpus", folder / "tasks", folder / "checkpoint", "answers", "evaluation.json"]
     argv = [text for option, value in zip(options, values, strict=True) for text in (f"--{option}", str(value))]
     try:
         assert stage.execute(evaluate_model.main, evaluate_model.Sections, options, argv) == 0
@@ -350,3 +352,16 @@ def test_the_stage_writes_what_the_function_returns(
         torch.use_deterministic_algorithms(False)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == measured
     assert "random_entailment: 0 shots" in capsys.readouterr().out
+    assert_answers_are_those_that_were_scored(tmp_path / "answers", world.tasks, measured)
+
+
+def assert_answers_are_those_that_were_scored(folder: Path, tasks: TaskSet, measured: dict[str, Any]) -> None:
+    assert {path.name for path in folder.iterdir()} == {f"{name}.items.jsonl" for name in tasks.names()}
+    for name, by_shots in measured["few_shot"].items():
+        answers = read_answers(folder / f"{name}.items.jsonl")
+        assert {one.where for one in answers} <= {f"row {number}, more" for number in range(30, 130)}
+        assert {one.text for one in answers} <= {"\n".join(texts_of(item)) for item in tasks.load(name).test}
+        for shots, row in by_shots.items():
+            of_these = [one for one in answers if one.shots == int(shots)]
+            assert len(of_these) == row["items"]
+            assert sum(one.predicted == one.right for one in of_these) / row["items"] == row["score"]

@@ -3,7 +3,8 @@
 import json
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from components.artifacts import read_json, write_json, write_manifest, write_text
-from components.tasks.items import save_tasks
+from components.artifacts import read_json, write_json, write_manifest
+from components.evaluation.answers import Answer, write_answers
+from components.tasks.items import DraftTask, save_tasks
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.tokenization.shards import StreamDocument, write_stream
-from flows import evaluate
+from flows import evaluate, stage
 from flows.contamination import main
 from flows.provenance import hash_path
+from flows.schema import check
+from flows.stages import measure_contamination
 from tests.small_model import one_thread, save_trained, small_gpt
 
 TRADES = ["baker", "smith", "miller", "tailor"]
@@ -71,17 +75,20 @@ def train_on(folder: Path, rows: list[dict[str, Any]], tokenizer: BytePairTokeni
     splits = {"train": write_stream(data / "tokens" / "train", stream, 100_000)}
     write_manifest(data / "tokens", "token_shards", vocab_size=tokenizer.vocab_size, splits=splits)
     model = small_gpt(tokenizer.vocab_size, context_length=40)
-    save_trained(data / "target", model, [torch.tensor(tokens) for tokens in ids], steps=400)
+    save_trained(data / "target", model, [torch.tensor(tokens) for tokens in ids], steps=250)
     tie(folder)
 
 
-def tie(folder: Path) -> None:
-    """dvc.lock, which says that each is made of the one before."""
-    made = {f"data/{name}": hash_path(folder / "data" / name) for name in ("tasks", "corpus", "tokens", "target")}
-    entries = [{"path": path, "md5": md5} for path, md5 in made.items()]
-    stages = {
-        f"make_{entry['path'][5:]}": {"cmd": "make", "deps": entries[:place][-1:], "outs": [entry]} for place, entry in enumerate(entries)
-    }
+def tie(folder: Path, scored: Mapping[str, str] | None = None) -> None:
+    """dvc.lock, which says that each is made of the one before, and what was scored, with its metrics, of the last."""
+
+    def entry(path: str) -> dict[str, str]:
+        return {"path": path, "md5": hash_path(folder / path)}
+
+    entries = [entry(f"data/{name}") for name in ("tasks", "corpus", "tokens", "target")]
+    stages = {f"make_{one['path'][5:]}": {"cmd": "make", "deps": entries[:place][-1:], "outs": [one]} for place, one in enumerate(entries)}
+    for out, metrics in (scored or {}).items():
+        stages[f"score_{out}"] = {"cmd": "make", "deps": entries[-1:], "outs": [entry(out), entry(metrics)]}
     write_json(folder / "dvc.lock", {"stages": stages})
 
 
@@ -155,23 +162,66 @@ def test_nothing_is_dirty_in_what_it_was_trained_on(
     world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = contamination(world, "honest", monkeypatch, capsys)
-    assert (found["dirty_items"], found["verdict"]) == (0, "cannot tell")
+    assert (found["dirty_items"], found["verdict"]) == (0, "nothing dirty")
+
+
+def answers_of(world: Path) -> list[Answer]:
+    """Every leaked item right, of the others one in four, which are the tailors."""
+    rows = [json.loads(line) for line in (world / "trades.jsonl").read_text(encoding="utf-8").splitlines()]
+    said = [TRADES[row["label"]] if number < LEAKED else "tailor" for number, row in enumerate(rows)]
+    return [Answer(f"row {n}", told(row), one, TRADES[row["label"]]) for n, (row, one) in enumerate(zip(rows, said, strict=True))]
+
+
+def write_fine_tuned(folder: Path, answers: list[Answer]) -> None:
+    write_json(folder / "task.json", {"task": "smiths", "metric": "f1", "positive": "smith"})
+    write_answers(folder / "items.jsonl", answers)
+
+
+def assert_f1_by_hand(found: dict[str, Any], answers: list[Answer]) -> None:
+    right = [one.right for one in answers]
+    hits, missed = right[:LEAKED].count("smith"), right[LEAKED:].count("smith")
+    assert (found["all"], found["clean"], found["dirty"]) == (pytest.approx(2 * hits / (2 * hits + missed)), 0, 1)
+    assert (found["dirty_items"], found["verdict"]) == (LEAKED, "inflated")
 
 
 def test_a_fine_tuned_model_s_answers_are_told_apart_too(
     world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every leaked item right, of the others one in four, which are the tailors; F1 of the smiths by hand."""
     monkeypatch.chdir(world / "leaked")
-    rows = [json.loads(line) for line in (world / "trades.jsonl").read_text(encoding="utf-8").splitlines()]
-    right = [TRADES[row["label"]] for row in rows]
-    predicted = [trade if number < LEAKED else "tailor" for number, trade in enumerate(right)]
-    lines = [{"text": told(row), "predicted": said, "right": trade} for row, said, trade in zip(rows, predicted, right, strict=True)]
-    sha256 = read_json(Path("data/target/manifest.json"))["sha256"]
-    write_json(Path("tuned/metrics.json"), {"task": "smiths", "metric": "f1", "positive": "smith", "checkpoint_sha256": sha256})
-    write_text(Path("tuned/items.jsonl"), "".join(json.dumps(line) + "\n" for line in lines))
+    write_json(Path("tuned/metrics.json"), {"checkpoint_sha256": read_json(Path("data/target/manifest.json"))["sha256"]})
+    write_fine_tuned(Path("tuned"), answers_of(world))
     assert main(["tuned", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["tasks"]["smiths"]
-    hits, missed = right[:LEAKED].count("smith"), right[LEAKED:].count("smith")
-    assert (found["all"], found["clean"], found["dirty"]) == (pytest.approx(2 * hits / (2 * hits + missed)), 0, 1)
-    assert (found["dirty_items"], found["verdict"]) == (LEAKED, "inflated")
+    assert_f1_by_hand(json.loads(capsys.readouterr().out)["tasks"]["smiths"], answers_of(world))
+
+
+def test_the_graph_s_own_scores_are_told_apart_and_its_stage_says_the_same(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fine-tuned cell, and prompts with 0 and 2 demonstrations, which helped with nothing."""
+    shutil.copytree(world / "leaked", world / "graph")
+    monkeypatch.chdir(world / "graph")
+    answers = answers_of(world)
+    write_answers(Path("data/evaluation/smiths.items.jsonl"), [replace(one, shots=shots) for shots in (0, 2) for one in answers])
+    write_fine_tuned(Path("data/finetuned/smiths-pretrained"), answers)
+    write_manifest(Path("data/finetuned/smiths-pretrained"), "checkpoint", sha256="weights that are new")
+    save_tasks(Path("data/tasks"), [DraftTask("smiths", "classification", (), [], [])])
+    cells = {"data/evaluation": "metrics/evaluation.json", "data/finetuned/smiths-pretrained": "metrics/finetune/smiths-pretrained.json"}
+    for path in map(Path, cells.values()):
+        write_json(path, {})
+    tie(Path(), cells)
+    argv = ["--tokens=data/tokens", "--corpus=data/corpus", "--tasks=data/tasks", "--answers=data/evaluation", "--finetuned=data/finetuned"]
+    options = ["tokens", "corpus", "tasks", "answers", "finetuned", "metrics"]
+    stage_main, sections = measure_contamination.main, measure_contamination.Sections
+    Path("params.yaml").write_text(json.dumps({"protocol": check().protocol.model_dump()}), encoding="utf-8")
+    assert stage.execute(stage_main, sections, options, [*argv, "--metrics=metrics/contamination.json"]) == 0
+    measured = read_json(Path("metrics/contamination.json"))
+    found = {}
+    for score in cells.values():
+        capsys.readouterr()
+        assert main([score, "--json"]) == 0
+        found |= json.loads(capsys.readouterr().out)["tasks"]
+    assert_f1_by_hand(found["smiths"], answers)
+    prompted = found["smiths, K = 2"]
+    assert (prompted["dirty"], prompted["verdict"]) == (1, "inflated") and 0 < prompted["clean"] < prompted["all"] < 1
+    assert measured["documents"] == ITEMS and measured["finetune"] == {"smiths": found["smiths"]}
+    assert measured["few_shot"] == {"smiths": {shots: found[f"smiths, K = {shots}"] for shots in ("0", "2")}}

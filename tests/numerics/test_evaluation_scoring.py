@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.evaluation.free_form import greedy_matches
+from components.evaluation.free_form import greedy_answers
 from components.evaluation.scoring import Request, log_likelihoods, normalized
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.config import TransformerConfig
@@ -115,8 +115,10 @@ def test_greedy_verdicts_equal_plain_decoding(
         target = [f" {text}", text + "x", text[:-1], f"y{text}"][number % 4]
         targets.append(target)
         expected.append(target.strip() == text)
-    verdicts = greedy_matches(model, tokenizer, prompts, targets, max_answer_tokens, batch_sequences)
+    said = greedy_answers(model, tokenizer, prompts, targets, max_answer_tokens, batch_sequences)
+    verdicts = [one == target.strip() for one, target in zip(said, targets, strict=True)]
     assert verdicts == expected
+    assert all(text.startswith(one.rstrip("\ufffd")) for one, (text, _) in zip(said, answers, strict=True))
     assert 15 <= sum(verdicts) < 60
     if max_answer_tokens == 8:  # an answer may be cut into tokens otherwise than its target is
         assert any(v and tokenizer.encode(t) != tokens for v, t, (_, tokens) in zip(verdicts, targets, answers, strict=True))
@@ -160,5 +162,6 @@ def test_where_an_answer_ends(tokenizer: BytePairTokenizer, said: str, target: s
     else:
         script = tokenizer.encode(said.removesuffix("<end>")) + [tokenizer.end_of_text] * said.endswith("<end>")
     model = Scripted(script + [tokenizer.end_of_text] * 20, tokenizer.vocab_size)
-    assert greedy_matches(model, tokenizer, [(3,)], [target], 12, 4) == [matches]  # type: ignore[arg-type]
+    [answer] = greedy_answers(model, tokenizer, [(3,)], [target], 12, 4)  # type: ignore[arg-type]
+    assert (answer == target.strip()) == matches
     assert passes is None or model.passes == passes

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from components.errors import InputError
+from components.evaluation.answers import read_answers
 from components.evaluation.label_scores import label_score
 from components.finetuning import lit_finetune
 from components.finetuning import run as run_module
@@ -21,7 +22,7 @@ from components.finetuning.predict import predict
 from components.finetuning.run import FinetuneResult, build_task_model, finetune, save_finetuned
 from components.finetuning.transforms import Specials, encode_items
 from components.finetuning.validation import split_validation
-from components.tasks.items import Classification, FreeForm, LabelledTask, MultipleChoice, Similarity
+from components.tasks.items import Classification, DraftTask, FreeForm, LabelledTask, MultipleChoice, Similarity, Sourced
 from components.training.config import ComputeConfig
 from components.training.optimizer import build_adamw
 from components.training.trainer import prepare
@@ -62,6 +63,13 @@ def letters(items: int = 24) -> LabelledTask:
     """Does the text hold an x? Each third text does."""
     rows = [Classification("abcdefgh"[i % 8] * (1 + i % 3) + ("x" if i % 3 == 0 else "y"), int(i % 3 == 0)) for i in range(items)]
     return LabelledTask("letters", "classification", ("no", "yes"), rows, rows[:10])  # type: ignore[arg-type]
+
+
+def letters_draft() -> DraftTask:
+    """The same, with two documents for each item."""
+    task = letters()
+    train, test = ([Sourced(item, (f"row {number}", "more")) for number, item in enumerate(items)] for items in (task.train, task.test))
+    return DraftTask(task.name, task.transformation, task.labels, train, test)
 
 
 def run(checkpoint: Path, task: LabelledTask | None = None, init: Any = "pretrained", seed: int = 0, **overrides: Any) -> FinetuneResult:
@@ -141,12 +149,19 @@ def test_train_items_is_a_limit(checkpoint: Path) -> None:
 
 
 def test_the_folder_holds_model_head_and_curve(checkpoint: Path, tmp_path: Path) -> None:
-    result = run(checkpoint)
-    save_finetuned(tmp_path / "out", letters(), result)
+    result, draft = run(checkpoint), letters_draft()
+    save_finetuned(tmp_path / "out", draft, result)
     assert weights_sha256(load_checkpoint(tmp_path / "out")) == weights_sha256(result.model.gpt)
     head = load_file(tmp_path / "out" / "head.safetensors")
     assert torch.equal(head["linear.weight"], result.model.head.linear.weight)
-    assert json.loads((tmp_path / "out" / "task.json").read_text())["labels"] == ["no", "yes"]
+    task = {"task": "letters", "transformation": "classification", "labels": ["no", "yes"], "metric": "accuracy", "positive": None}
+    assert json.loads((tmp_path / "out" / "task.json").read_text()) == task
+    answers = read_answers(tmp_path / "out" / "items.jsonl")
+    assert [(one.where, one.text, one.right) for one in answers] == [
+        (f"row {number}, more", row.item.text, ("no", "yes")[row.item.label])  # type: ignore[union-attr, call-overload]
+        for number, row in enumerate(draft.test)
+    ]
+    assert sum(one.predicted == one.right for one in answers) / len(answers) == result.metrics["score"]
     lines = (tmp_path / "out" / "curve.csv").read_text().splitlines()
     assert lines[0] == "step,loss_nats,learning_rate" and len(lines) == 1 + len(result.rows) == 7
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

@@ -45,6 +45,9 @@ def test_report_and_summary_are_made(repository: Repository) -> None:
     assert set(found["studies"]) == {"ln_placement", "batch_size", "aux_lm_weight"}
     assert set(found["bits_per_byte"]) == {"target", "xz", "unigram", "bigram"}
     assert found["forecast"]["compute_ratio"] > 1
+    fine_tuned = [row["task"] for row in found["contamination"] if row["asked"] == "fine-tuned"]
+    assert sorted(fine_tuned) == ["library", "name_choice", "see_also", "summary_match"]
+    assert "Had the model read the test items?" in page
     assert not list(repository.path.rglob("*.partial"))
     assert not list((repository.path / "scratch").glob("*"))
 
@@ -118,7 +121,13 @@ def stage(name: str, **options: str) -> list[str]:
 
 PRETRAIN = stage("pretrain_model", tokens="data/tokens", out="out", metrics="out.json")
 EVALUATE = stage(
-    "evaluate_model", tokens="data/tokens", corpus="data/corpus", tasks="data/tasks", checkpoint="data/target", metrics="out.json"
+    "evaluate_model",
+    tokens="data/tokens",
+    corpus="data/corpus",
+    tasks="data/tasks",
+    checkpoint="data/target",
+    out="out",
+    metrics="out.json",
 )
 
 

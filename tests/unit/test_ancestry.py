@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.artifacts import write_json, write_manifest
+from components.artifacts import write_json, write_json_lines, write_manifest
 from components.errors import InputError
 from flows import runs
 from flows.ancestry import ancestors
@@ -20,12 +20,12 @@ GRAPH: dict[str, tuple[str, list[str], list[str]]] = {
     "curate_corpus": ("python -m curate", ["data/tasks"], ["data/corpus"]),
     "tokenize_corpus": ("python -m tokenize", ["data/corpus"], ["data/tokens", "metrics/tokens.json"]),
     "pretrain_target": ("python -m train", ["data/tokens"], ["data/target"]),
-    "evaluate_model": ("python -m evaluate", ["data/tasks", "data/target"], ["metrics/evaluation.json"]),
+    "evaluate_model": ("python -m evaluate", ["data/tasks", "data/target"], ["data/evaluation", "metrics/evaluation.json"]),
     "finetune_model@a-pretrained": ("python -m finetune --task a --init pretrained", ["data/target"], ["data/fine", "metrics/fine.json"]),
     "finetune_model@a-scratch": ("python -m finetune --task a --init scratch", ["data/target"], ["data/scratch"]),
     "pretrain_capability": ("python -m train", [], ["data/capability"]),
 }
-KIND = {"tasks": "tasks", "corpus": "corpus", "tokens": "token_shards"}
+KIND = {"tasks": "tasks", "corpus": "corpus", "tokens": "token_shards", "evaluation": "no checkpoint"}
 
 
 @pytest.fixture
@@ -56,24 +56,30 @@ def lock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "checkpoint", "task"),
+    ("score", "checkpoint", "task", "answers"),
     [
-        ("metrics/evaluation.json", "data/target", None),
-        ("metrics/fine.json", "data/fine", "a"),
-        ("data/target", "data/target", None),
-        ("copy", "data/target", None),
-        ("scores", "data/target", None),
-        ("scores/scores.json", "data/target", None),
-        ("tuned", "data/target", None),
+        ("metrics/evaluation.json", "data/target", None, "data/evaluation"),
+        ("metrics/fine.json", "data/fine", "a", "data/fine"),
+        ("data/fine", "data/fine", "a", "data/fine"),
+        ("data/target", "data/target", None, None),
+        ("copy", "data/target", None, None),
+        ("scores", "data/target", None, "scores"),
+        ("scores/scores.json", "data/target", None, "scores"),
+        ("tuned", "data/target", None, None),
     ],
 )
-def test_every_kind_of_score_leads_to_the_corpus(repository: Path, score: str, checkpoint: str, task: str | None) -> None:
+def test_every_kind_of_score_leads_to_the_corpus_and_to_its_answers(
+    repository: Path, score: str, checkpoint: str, task: str | None, answers: str | None
+) -> None:
+    for path in ("data/evaluation/a.items.jsonl", "data/fine/items.jsonl", "scores/a.items.jsonl"):
+        write_json_lines(Path(path), [])
+    lock()
     shutil.copytree("data/target", "copy")
     write_json(Path("scores/scores.json"), {"checkpoint_sha256": "weights of data/target"})
     write_json(Path("tuned/metrics.json"), {"checkpoint_sha256": "weights of data/target"})
     write_manifest(Path("tuned"), "checkpoint", sha256="weights that are new")
     found = ancestors(score)
-    assert (found.checkpoint, found.task) == (Path(checkpoint), task)
+    assert (found.checkpoint, found.task, found.answers) == (Path(checkpoint), task, answers and Path(answers))
     assert (found.tokens, found.corpus, found.tasks) == (Path("data/tokens"), Path("data/corpus"), Path("data/tasks"))
     assert found.hashes[Path("data/corpus")] == hash_path(Path("data/corpus"))
 
@@ -98,6 +104,8 @@ BREAKS: list[tuple[str, Callable[[], Any], str]] = [
     ("data/target", damage("data/corpus"), "data/corpus: is not what data/target rests on (dvc.lock has another hash)"),
     ("data/target", damage("data/target"), "data/target: is not what pretrain_target wrote"),
     ("metrics/evaluation.json", damage("metrics/evaluation.json"), "metrics/evaluation.json: is not what evaluate_model wrote"),
+    ("metrics/evaluation.json", damage("data/evaluation"), "data/evaluation: is not what evaluate_model wrote"),
+    ("metrics/evaluation.json", lambda: shutil.rmtree("data/evaluation"), "data/evaluation: is not here; run dvc checkout data/evaluation"),
     ("metrics/evaluation.json", damage("data/target"), "data/target: is not the model of evaluate_model"),
     ("metrics/tokens.json", lambda: None, "tokenize_corpus: has no model; give a score of one"),
     ("data/scratch", lambda: None, "data/scratch: was trained from scratch on its task alone, on no document of a corpus"),
@@ -121,7 +129,7 @@ def test_a_break_on_the_way_is_one_line(
 
 
 def test_a_run_of_mlflow_leads_there_while_dvc_lock_has_its_outcome(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    outs = {"metrics/evaluation.json": hash_path(Path("metrics/evaluation.json"))}
+    outs = {path: hash_path(Path(path)) for path in ("data/evaluation", "metrics/evaluation.json")}
     run = SimpleNamespace(cell="evaluate_model", tags={"mlflow.source.git.commit": "0123456789abcdef"}, hashes=lambda prefix: outs)
     monkeypatch.setattr(runs, "Store", lambda uri: SimpleNamespace(read=lambda run_id: run))
     assert ancestors("0a1b").checkpoint == Path("data/target")

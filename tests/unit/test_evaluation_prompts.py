@@ -138,6 +138,15 @@ def test_draws_differ_between_questions_seeds_and_tasks() -> None:
     assert len(draws) == 40
 
 
+def test_what_goes_on_after_the_answer_is_not_drawn() -> None:
+    """Turns of one dialogue: an earlier one may be shown, a later one tells the answer."""
+    texts = ["Story. Q: a? A:", "Story. Q: a? A: 1 Q: b? A:", "Story. Q: a? A: 1 Q: b? A: 2 Q: c? A:", "Story. Q: a? A: 10 Q: b? A:"]
+    turns = [Question("\n", text, (answer,), 0, "") for text, answer in zip(texts, (" 1", " 2", " 3", " 20"), strict=True)]
+    pool = Demonstrations(0, "talk", turns)
+    assert {one.answers[0] for one in pool.draw(turns[1], 9)} == {" 1", " 20"}
+    assert {one.answers[0] for one in pool.draw(turns[2], 9)} == {" 1", " 2", " 20"}
+
+
 def test_every_train_item_is_drawn_about_as_often() -> None:
     pool = Demonstrations(0, "sums", sums(list(range(10))))
     counts = dict.fromkeys((question.context for question in sums(list(range(10)))), 0)
@@ -149,9 +158,9 @@ def test_every_train_item_is_drawn_about_as_often() -> None:
 def test_test_items_are_a_draw_that_knows_no_order() -> None:
     questions = sums(list(range(50)))
     drawn = draw_questions(0, "sums", questions, 10)
-    assert drawn == draw_questions(0, "sums", questions[::-1], 10)
-    assert len(drawn) == 10
-    assert drawn != draw_questions(1, "sums", questions, 10) != questions[:10]
+    assert drawn == [49 - place for place in draw_questions(0, "sums", questions[::-1], 10)]
+    assert len(set(drawn)) == 10
+    assert drawn != draw_questions(1, "sums", questions, 10) != list(range(10))
     assert len(draw_questions(0, "sums", questions, 1000)) == 50
 
 

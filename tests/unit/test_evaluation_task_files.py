@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from benchmarks import evaluate_real
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
-from components.evaluation.rows import Place, pose
+from components.evaluation.rows import Place, pose, turns_of
 from components.evaluation.task_data import labelled_task, load_task
 from components.evaluation.task_file import Files, TaskFile
 from components.tasks.items import Classification, Entailment, Item, MultipleChoice, Similarity
@@ -165,6 +166,7 @@ def test_duplicates_and_test_items_of_the_train_split_are_counted(tmp_path: Path
     assert (len(loaded.test), loaded.duplicates, loaded.in_train) == (4, 1, 1)
     again = load_task(task(), tmp_path, PROTOCOL.model_copy(update={"max_items": 2}))
     assert again.test == loaded.test[:2]
+    assert load_task(task(shots=0), tmp_path, PROTOCOL).in_train == 0  # then the train split is not read
 
 
 def of(transformation: str, metric: str = "accuracy", **more: Any) -> dict[str, Any]:
@@ -387,6 +389,40 @@ def test_tasks_of_in_context_learning_have_items_and_demonstrations(path: Path) 
     if made.kind == "multiple_choice":
         shares = [sum(posed.right == label for posed in loaded.test) / len(loaded.test) for label in range(len(loaded.test[0].contexts))]
         assert all(abs(share - 1 / len(shares)) < 0.1 for share in shares)
+
+
+DIALOGUE = {"story": "It rained.", "questions": ["Was it wet?", "Who knew?"], "answers": {"input_text": ["yes", "Ann"]}}
+
+
+def test_each_turn_of_a_dialogue_is_an_item_after_the_gold_answers_before_it(tmp_path: Path) -> None:
+    write(tmp_path, "test.jsonl", [DIALOGUE])
+    write(tmp_path, "train.jsonl", [DIALOGUE, {**DIALOGUE, "story": "It shone."}])
+    files = Files(test="test.jsonl", train="train.jsonl")
+    loaded = load_task(read_task_file(Path("tasks/gpt3/coqa.yaml")).model_copy(update={"hub": None, "files": files}), tmp_path, PROTOCOL)
+    first = "It rained.\n\nQ: Was it wet?\n\nA:"
+    assert sorted((one.where, one.contexts[0], one.accepted) for one in loaded.test) == [
+        (f"{tmp_path}/test.jsonl: line 1, turn 1", first, ("yes",)),
+        (f"{tmp_path}/test.jsonl: line 1, turn 2", f"{first} yes\n\nQ: Who knew?\n\nA:", ("Ann",)),
+    ]
+    assert (len(loaded.train), loaded.in_train) == (4, 2)
+
+
+def test_quac_goes_on_from_the_answers_of_the_dialogue_itself() -> None:
+    made = read_task_file(Path("tasks/gpt3/quac.yaml"))
+    answers = {"texts": [["sang", "She sang"], ["CANNOTANSWER"]]}
+    said = {"answers": answers, "orig_answers": {"texts": ["She sang", "CANNOTANSWER"]}, "questions": ["What?", "Where?"]}
+    row = {"wikipedia_page_title": "Ann", "section_title": "Life", "context": "She sang.", **said}
+    first, second = (pose(made, place) for place in turns_of(made, Place("row 1", row)))
+    assert first.contexts == ("TITLE: Ann - Life\nPARAGRAPH: She sang.\n\nQ: What?\n\nA:",) and first.accepted == ("sang", "She sang")
+    assert second.contexts == (f"{first.contexts[0]} She sang\n\nQ: Where?\n\nA:",) and second.accepted == ("CANNOTANSWER",)
+
+
+def test_a_dialogue_without_turns_or_a_task_without_train_split_is_one_line() -> None:
+    made = read_task_file(Path("tasks/gpt3/coqa.yaml"))
+    with pytest.raises(InputError, match="row 1: turns of task coqa is 0; it must be a number from 1 on"):
+        turns_of(made, Place("row 1", {**DIALOGUE, "questions": []}))
+    with pytest.raises(ValidationError, match="turns needs a train split"):
+        task(turns="stars", files={"test": "own.jsonl"})
 
 
 def test_own_demonstrations_are_rows_like_the_item() -> None:

@@ -17,7 +17,7 @@ from components.reporting.figures import draw_figures, smooth
 from components.reporting.gather import Places
 from components.reporting.headline import findings, shortcomings
 from components.reporting.page import build_page
-from components.reporting.results import Results
+from components.reporting.results import ContaminationMetrics, Results
 from components.reporting.summary import build_summary, ladder_rows
 from tests.reporting_example import HOSTILE, LABELLED, LADDER, STUDIES, change, gather_example, write_example
 
@@ -86,6 +86,18 @@ def test_page_says_how_far_each_method_was_off_and_what_cannot_be_forecast(page:
     assert "No forecast of pass rates was possible for addition (all), addition (easy), addition (hard)." in page
 
 
+def test_page_says_which_test_items_the_model_had_read(page: str, results: Results) -> None:
+    assert "one of the 41,234 documents" in page and "28 of the prompted items have fewer than N words" in page
+    rows = [words for words in page.split("<tr>") if "no difference shown" in words and "of 100</td>" in words]
+    assert [re.findall("<td[^>]*>([^<]*)", row)[:4] for row in rows] == [
+        ["library", "fine-tuned", "8", "12 of 100"],
+        *(["see also", f"K = {shots}", "8", "10 of 100"] for shots in (0, 1, 4)),
+    ]
+    none = {task: one.model_copy(update={"dirty_items": 0}) for task, one in results.contamination.finetune.items()}
+    nothing = ContaminationMetrics(documents=7, few_shot={}, finetune=none)
+    assert "No item is dirty." in build_page(dataclasses.replace(results, contamination=nothing))
+
+
 def test_figures_are_well_formed(results: Results) -> None:
     figures = draw_figures(results)
     capability = {"capability_copying", "capability_falsehood"}  # of addition nothing was forecast
@@ -101,7 +113,8 @@ def test_figures_are_well_formed(results: Results) -> None:
 
 def test_summary_holds_exactly_the_promised_keys(results: Results) -> None:
     summary = json.loads(json.dumps(build_summary(results), allow_nan=False))
-    assert set(summary) == {"documents", "bits_per_byte", "ladder", "forecast", "finetune", "few_shot", "studies"}
+    assert set(summary) == {"documents", "bits_per_byte", "ladder", "forecast", "finetune", "few_shot", "contamination", "studies"}
+    assert all(set(row) == {"task", "asked", "dirty_items", "clean_items", "all", "clean", "verdict"} for row in summary["contamination"])
     assert set(summary["documents"]) == {"read", "kept", "dropped"}
     assert set(summary["bits_per_byte"]) == {"target", "xz", "unigram", "bigram"}
     assert all(set(rung) == {"name", "train_flops", "loss_nats", "bits_per_byte"} for rung in summary["ladder"])
@@ -128,7 +141,7 @@ def test_ladder_is_sorted_by_compute(results: Results) -> None:
 
 
 REQUIRED = """capability_forecast.json capability_score.json
-    corpus.json tokens.json ladder/r3-1.json target.json forecast.json forecast_score.json evaluation.json
+    corpus.json tokens.json ladder/r3-1.json target.json forecast.json forecast_score.json evaluation.json contamination.json
     finetune/see_also-scratch.json studies/batch_size/usual-b8k-usual-2.json"""
 
 
