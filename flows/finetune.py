@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
 from components.evaluation.task_file import DataFile, TaskFile
-from flows import light_imports, params, quiet, stage
+from flows import command, light_imports, params, quiet, stage
 from flows.stages.finetune_model import Sections, show, train
 from flows.task_files import read_as
 
@@ -95,4 +95,4 @@ def item_rows(draft: "DraftTask", answers: "Answers") -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))
