@@ -1,5 +1,6 @@
 """A command whose output nobody reads any more ends without a traceback; an error of another pipe is still one."""
 
+import os
 import subprocess
 import sys
 
@@ -23,11 +24,12 @@ sys.exit(command.run(main))
     ids=["less than the buffer", "more than pipe and buffer", "help"],
 )
 def test_a_reader_that_has_gone_is_no_error(arguments: list[str]) -> None:
-    command = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert command.stdout is not None and command.stderr is not None
-    command.stdout.close()
-    assert (command.stderr.read(), command.wait()) == ("", 141)
-    command.stderr.close()
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, *arguments], text=True, env=buffered, **pipes) as command:
+        assert command.stdout is not None and command.stderr is not None
+        command.stdout.close()
+        assert (command.stderr.read(), command.wait()) == ("", 141)
 
 
 def test_a_reader_that_stays_gets_it_all() -> None:
