@@ -166,6 +166,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
             norm_placement="pre",
             attention_pattern="dense",
             band_tokens=None,
+            token_embedding_std=0.02,
             dropout=0.1,
             vocab_size=tokenizer.vocab_size,
         )
@@ -269,6 +270,7 @@ class Table(nn.Module):
             norm_placement="pre",
             attention_pattern="dense",
             band_tokens=None,
+            token_embedding_std=0.02,
             dropout=0.0,
             vocab_size=5,
         )
