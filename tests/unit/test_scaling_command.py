@@ -167,6 +167,14 @@ def test_what_no_law_can_carry_is_refused(rows: Rows, message: str, table: Calla
     assert re.search(message, refusal(capsys, table(rows), "--at-flops", "1e20"))
 
 
+def test_sequences_among_tokens_are_told_where_no_compute_gives_them_away(
+    table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = [[n, d / 2048 if number % 2 else d, loss] for number, (n, d, _, loss) in enumerate(runs())]
+    record = answer(capsys, table(mixed, "N,D,loss"), "--at-flops", "1e20")
+    assert any("tokens per parameter: units mixed, sequences for tokens?" in warning for warning in record["warnings"])
+
+
 @pytest.mark.parametrize(
     ("header", "scales", "message"),
     [
