@@ -4,6 +4,8 @@ Planted: surfaces L(N, D) = E + A N^-alpha + B D^-beta, a third of them symmetri
 lie off the optimum or are crossed (sizes x horizons), with relative noise of .2, .5 or 1 %. Counted is how often a 95 %
 interval holds the truth, and how far the other methods are off; then again where small models scatter more, where tails are heavy
 where runs of one size share errors, and where the law itself is wrong by half of the scatter.
+
+Beside the default, a profile likelihood, stand percentiles of two bootstraps of the same fit: over runs, and over blocks of runs by size.
 """
 
 import json
@@ -12,7 +14,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,12 +22,13 @@ from benchmarks import harness
 from components.errors import InputError
 from components.scaling import table_forecast
 from components.scaling.config import ExtrapolationConfig
-from components.scaling.surface import Surface
+from components.scaling.surface import Surface, search
 from components.scaling.table import RunTable
 from components.scaling.table_forecast import Point, Study
 from flows import params
 
 SURFACES, QUICK_SURFACES = 480, 40
+BOOTSTRAP_SURFACES, DRAWS, SIZE_BLOCKS = 96, 199, 8
 BESIDE_EVERY = 4  # the other methods are looked at on every fourth surface
 RATIOS = (1, 10, 100, 1000)
 GRIDS = ("centred", "drifting", "off-centre", "crossed")
@@ -58,6 +61,7 @@ def main() -> int:
     written = {
         "planted": planted_study(surfaces, config),
         "other_scatter": {scatter: coverage_only(surfaces // 4, scatter, config) for scatter in SCATTERS},
+        "intervals": interval_study(8 if quick else BOOTSTRAP_SURFACES, config),
     }
     print(f"{time.perf_counter() - start:.0f} s")
     harness.RESULTS.mkdir(exist_ok=True)
@@ -176,6 +180,52 @@ def coverage_only(surfaces: int, scatter: str, config: ExtrapolationConfig) -> d
     coverage = {name: float(np.mean(inside)) for name, inside in held.items()}
     print(f"{scatter:<16} " + ", ".join(f"{name} {100 * share:.0f}" for name, share in coverage.items()) + f" % of {surfaces}")
     return coverage
+
+
+def interval_study(surfaces: int, config: ExtrapolationConfig) -> dict[str, dict[str, float]]:
+    """Coverage of the default's intervals and of both bootstraps' on the same surfaces."""
+    held: dict[str, dict[str, list[bool]]] = {way: defaultdict(list) for way in ("profile", "runs", "blocks by size")}
+    for number in range(surfaces):
+        case = planted(number)
+        study = table_forecast.study(case.table, config, CONFIDENCE, "planted")
+        for name, inside, _ in judged(case, study):
+            held["profile"][name].append(inside)
+        for way in ("runs", "blocks by size"):
+            for name, inside in _bootstrapped(case, study, way, np.random.default_rng(number)):
+                held[way][name].append(inside)
+    coverage = {way: {name: float(np.mean(found)) for name, found in by_name.items()} for way, by_name in held.items()}
+    for way, by_name in coverage.items():
+        print(f"{way:<16} " + ", ".join(f"{name} {100 * share:.0f}" for name, share in by_name.items()) + f" % of {surfaces}")
+    return coverage
+
+
+def _bootstrapped(case: Planted, study: Study, way: str, rng: np.random.Generator) -> Iterator[tuple[str, bool]]:
+    """(what, whether the percentiles of the draws hold the truth)."""
+    assert study.surface is not None
+    best = study.surface.best
+    blocks_P = np.arange(best.problem.num_runs)
+    if way == "blocks by size":
+        blocks_P = np.argsort(np.argsort(best.problem.log_n_P, kind="stable")) * SIZE_BLOCKS // best.problem.num_runs
+    num_blocks = int(blocks_P.max()) + 1
+    drawn = []
+    for _ in range(DRAWS):
+        counts_P = rng.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks))[blocks_P]
+        resampled = replace(best.problem, trust_P=counts_P.astype(float))
+        drawn.append(_said(search(resampled, study.config.surface, best.surface).surface, case))
+    for name, truth in _said(case.truth, case).items():
+        low, high = np.nanquantile([said[name] for said in drawn], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        yield name, bool(low <= truth <= high)
+
+
+def _said(surface: Surface, case: Planted) -> dict[str, float]:
+    """What ``judged`` looks at, of one surface; NaN where the draw lost a term and so its optimum."""
+    said = {"alpha": surface.alpha, "beta": surface.beta, "a": surface.beta / (surface.alpha + surface.beta)}
+    for ratio in RATIOS:
+        n_params, n_tokens = surface.optimum(ratio * float(case.table.flops_P.max()), 6.0)
+        with np.errstate(all="ignore"):
+            said[f"loss at {ratio}x"] = float(surface.loss_nats(n_params, n_tokens))
+        said |= {f"N* at {ratio}x": n_params, f"D* at {ratio}x": n_tokens}
+    return said
 
 
 def _beside(case: Planted, study: Study, errors: dict[str, list[tuple[float, float]]]) -> None:

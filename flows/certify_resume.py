@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import InputError
-from flows import cells, params, quiet, stage
+from flows import cells, command, params, quiet, stage
 from flows.stages.pretrain_model import Sections
 
 if TYPE_CHECKING:
@@ -205,4 +205,4 @@ def _kept_state(run: Run) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

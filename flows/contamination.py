@@ -13,7 +13,7 @@ from typing import Any
 
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
-from flows import params, stage
+from flows import command, params, stage
 from flows.ancestry import SHORT_HASH, Ancestors, ancestors
 
 Found = dict[str, dict[str, Any]]
@@ -126,4 +126,4 @@ def _line(task: str, facts: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.errors import InputError
 from components.evaluation.config import ProtocolConfig
 from components.evaluation.task_file import TaskFile
-from flows import task_files
+from flows import command, task_files
 
 if TYPE_CHECKING:
     from components.evaluation.protocols import Examiner, Outcome
@@ -104,4 +104,4 @@ def _line(task: TaskFile, facts: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

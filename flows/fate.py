@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from components.curation.config import CurationConfig
 from components.errors import InputError
 from components.sources.config import SourceConfig
-from flows import params, stage
+from flows import command, params, stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -187,4 +187,4 @@ def _read(path: Path, condition: Any, columns: list[str] | None) -> "pa.Table":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import InputError
 from components.evaluation.task_file import DataFile, TaskFile
-from flows import light_imports, params, quiet, stage
+from flows import command, light_imports, params, quiet, stage
 from flows.stages.finetune_model import Sections, show, train
 from flows.task_files import read_as
 
@@ -69,4 +69,4 @@ def read_data_file(path: Path) -> DataFile:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components.errors import InputError
 from components.scaling.config import ExtrapolationConfig
-from flows import params, stage
+from flows import command, params, stage
 
 BOOTSTRAP_SEED, MIN_DRAWS = 0, 100
 QUANTITIES = ("n_params", "n_tokens", "flops", "loss_nats")
@@ -117,4 +117,4 @@ def _point(args: argparse.Namespace, factor: float):  # type: ignore[no-untyped-
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

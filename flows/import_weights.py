@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from components.errors import InputError
-from flows import stage
+from flows import command, stage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,4 +35,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from components.evaluation.task_file import TaskFile
-from flows import task_files
+from flows import command, task_files
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,4 +56,4 @@ def _difference(one: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

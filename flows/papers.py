@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from components.costing.papers import DEVICE_TIMES, paper_compute
+from flows import command
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,4 +30,4 @@ def lines() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import InputError
-from flows import quiet, servers
+from flows import command, quiet, servers
 from flows.tracking import redact
 
 EXIT_FAILED = 1
@@ -114,4 +114,4 @@ def cores() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

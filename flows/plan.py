@@ -14,7 +14,7 @@ from components.errors import InputError
 from components.scaling.config import ExtrapolationConfig, LadderConfig
 from components.scaling.devices import DEVICES, Device
 from components.training.config import TrainingConfig
-from flows import forecast, params, stage
+from flows import command, forecast, params, stage
 
 if TYPE_CHECKING:
     from components.scaling.planner import Plan
@@ -167,4 +167,4 @@ def _report(plan: "Plan", device: Device | None, count: int, confidence: float) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

@@ -11,7 +11,7 @@ from typing import Any
 from components.errors import InputError
 from components.training.config import TrainingConfig
 from components.transformer.presets import PRESETS, TRAINING_KEYS, Preset
-from flows import stage
+from flows import command, stage
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,4 +59,4 @@ def _yaml(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

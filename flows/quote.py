@@ -14,7 +14,7 @@ from pathlib import Path
 from components.costing.estimate import Estimate
 from components.costing.schedule import makespan_seconds
 from components.errors import InputError
-from flows import database, graph, pipeline, quiet, quote_history, quote_probe, tracking
+from flows import command, database, graph, pipeline, quiet, quote_history, quote_probe, tracking
 from flows.runs import Store
 
 GIGA = 1e9
@@ -164,4 +164,4 @@ def _line(cell: CellQuote) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

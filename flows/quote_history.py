@@ -101,8 +101,9 @@ def train_flops(values: Mapping[str, str]) -> float:
     vocabulary = int(params.lookup(params.read_yaml(), "tokenization.vocab_size"))
     shape = {name: int(values[f"model.{name}"]) for name in ("context_length", "num_layers", "d_model", "num_heads")}
     pattern, band = values["model.attention_pattern"], values["model.band_tokens"]
-    others = {"norm_placement": "pre", "dropout": 0.0, "attention_pattern": pattern, "band_tokens": int(band) if band.isdigit() else None}
-    config = TransformerConfig.model_validate(shape | others | {"vocab_size": vocabulary})
+    attention = {"attention_pattern": pattern, "band_tokens": int(band) if band.isdigit() else None}
+    uncounted = {"norm_placement": "pre", "dropout": 0.0, "token_embedding_std": 1.0}
+    config = TransformerConfig.model_validate(shape | attention | uncounted | {"vocab_size": vocabulary})
     batch_tokens = int(values["training.batch_tokens"])
     return float(accounting.train_flops(config, int(values["training.train_tokens"]) // batch_tokens * batch_tokens))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
-from flows import cells, database, graph, messages, provenance, quiet, quote_history, recorder, tracking, untracked
+from flows import cells, command, database, graph, messages, provenance, quiet, quote_history, recorder, tracking, untracked
 from flows.runs import Recorded, Store
 
 METRIC_NAME = re.compile(r"[\w\-. :/]+")  # what MLflow takes; the name of a law, "L(C) = A C^-b", is none
@@ -101,4 +101,4 @@ def _numbers(outs: Iterable[str]) -> Iterator[tuple[str, float]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

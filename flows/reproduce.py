@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components.artifacts import sha256_file
 from components.errors import InputError
-from flows import compare, messages, provenance, quiet, recorder, tracking, worktree
+from flows import command, compare, messages, provenance, quiet, recorder, tracking, worktree
 from flows.children import Children
 from flows.compare import Row
 from flows.runs import Recorded, Store
@@ -110,4 +110,4 @@ def _notes(root: Path, run: Recorded) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

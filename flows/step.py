@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import InputError
-from flows import cells, stage
+from flows import cells, command, stage
 
 if TYPE_CHECKING:
     from components.training.data_order import DataOrder
@@ -83,4 +83,4 @@ def table(order: "DataOrder", step: int, parts: "Sequence[DocumentPart]") -> Ite
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

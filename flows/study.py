@@ -14,7 +14,7 @@ from typing import Any
 from components.errors import InputError
 from components.studies.config import StudyCell, StudyConfig
 from components.studies.sweep import choose_rates, read_values
-from flows import graph, pipeline, schema
+from flows import command, graph, pipeline, schema
 
 RunCells = Callable[[Sequence[str]], int]  # names of cells -> exit status
 LISTED = 10  # cells without a result
@@ -119,4 +119,4 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run(main))

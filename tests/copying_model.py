@@ -18,7 +18,14 @@ SHARP = 10.0  # attention to what matches is all but one
 def copying_gpt(vocab_size: int, context_length: int) -> GPT:
     """Feed-forward layers stay at zero."""
     shape = {"context_length": context_length, "num_layers": 2, "d_model": 2 * CODE + context_length, "num_heads": 1}
-    rest = {"norm_placement": "pre", "attention_pattern": "dense", "band_tokens": None, "dropout": 0.0, "vocab_size": vocab_size}
+    rest = {
+        "norm_placement": "pre",
+        "attention_pattern": "dense",
+        "band_tokens": None,
+        "token_embedding_std": 0.02,
+        "dropout": 0.0,
+        "vocab_size": vocab_size,
+    }
     model = GPT(TransformerConfig.model_validate(shape | rest))
     for parameter in model.blocks.parameters():
         if parameter.ndim == 2:

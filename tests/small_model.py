@@ -28,7 +28,7 @@ def small_gpt(vocab_size: int, context_length: int, seed: int = 0) -> GPT:
     """Two layers of 64, the same weights each time."""
     torch.manual_seed(seed)
     shape = {"context_length": context_length, "num_layers": 2, "d_model": 64, "num_heads": 2, "vocab_size": vocab_size}
-    rest = {"norm_placement": "pre", "attention_pattern": "dense", "band_tokens": None, "dropout": 0.0}
+    rest = {"norm_placement": "pre", "attention_pattern": "dense", "band_tokens": None, "token_embedding_std": 0.02, "dropout": 0.0}
     return GPT(TransformerConfig.model_validate(shape | rest))
 
 

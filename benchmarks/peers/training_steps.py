@@ -46,7 +46,8 @@ class Shape:
         """Our model of this shape."""
         return TransformerConfig(
             context_length=self.context_length, num_layers=self.num_layers, d_model=self.d_model, num_heads=self.num_heads,
-            norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.0, vocab_size=self.vocab_size,
+            norm_placement="pre", attention_pattern="dense", band_tokens=None, token_embedding_std=0.02, dropout=0.0,
+            vocab_size=self.vocab_size,
         )  # fmt: skip
 
     def tokens(self) -> "Tensor":

@@ -1,6 +1,7 @@
 """The figures of the report, each from the results of one run."""
 
 import math
+from collections import Counter
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,8 @@ from components.reporting.summary import ladder_rows
 from components.reporting.svg import WIDTH_PX, Axis, Figure
 from components.reporting.text import interval, large, metric, percent, power, words
 
+SKIPPED = "skipped by the source"
+"""Of a dozen reasons that sources have to skip what they read: one colour in a bar, for more could not be told apart."""
 RULE_COLOURS = {
     "kept": "teal",
     "quality": "orange",
@@ -22,8 +25,7 @@ RULE_COLOURS = {
     "same_work": "red",
     "reserved": "gold",
     "too_short": "grey",
-    "too_large": "brown",
-    "not_utf8": "brown",
+    SKIPPED: "brown",
     "contaminated": "ink",
 }
 IN_ORDER = ("reserved", "too_short", "exact_duplicate", "quality", "near_duplicate", "same_work", "contaminated")
@@ -60,10 +62,14 @@ def bits_per_byte(results: Results) -> Figure:
 
 def kept_by_rule(results: Results) -> Figure:
     """For each source, the share of its documents that was kept, and of those each rule dropped."""
-    rules, rows = ["kept", *dropping_rules(results)], []
+    rows, found = [], {"kept"}
     for name, source in results.corpus.sources.items():
-        counts = {"kept": source.kept, **source.dropped}
-        rows.append((name, [_segment(rule, counts[rule], source.read) for rule in rules if counts.get(rule)]))
+        counts = Counter(kept=source.kept)
+        for rule, number in source.dropped.items():
+            counts[_drawn(rule)] += number
+        rows.append((name, [_segment(rule, counts[rule], source.read) for rule in RULE_COLOURS if counts[rule]]))
+        found |= set(+counts)
+    rules = [rule for rule in RULE_COLOURS if rule in found]
     kept = ", ".join(f"{name} {percent(source.kept / max(source.read, 1))}" for name, source in results.corpus.sources.items())
     return charts.stacked_bars(f"Share of documents kept: {kept}", rows, [(_rule_colour(rule), words(rule)) for rule in rules])
 
@@ -99,7 +105,7 @@ def _token_steps(share: MixtureShare) -> list[Step]:
 
 
 def dropping_rules(results: Results) -> list[str]:
-    """The rules that dropped something, in the order of ``RULE_COLOURS``, rules unknown to it last."""
+    """The rules that dropped something, in the order of ``RULE_COLOURS``, those of the sources themselves last."""
     found = {rule for source in results.corpus.sources.values() for rule, number in source.dropped.items() if number}
     return [rule for rule in RULE_COLOURS if rule in found] + sorted(found - set(RULE_COLOURS))
 
@@ -116,8 +122,12 @@ def choice_tasks(results: Results) -> list[str]:
     return [task for task in prompted_tasks(results) if all(cell.calibration for cell in few_shot[task].values())]
 
 
+def _drawn(rule: str) -> str:
+    return rule if rule in RULE_COLOURS else SKIPPED
+
+
 def _rule_colour(rule: str) -> str:
-    return RULE_COLOURS.get(rule, "ink")
+    return RULE_COLOURS[_drawn(rule)]
 
 
 def _segment(rule: str, number: int, read: int) -> Segment:

@@ -30,6 +30,7 @@ MIN_FREEDOM = 3  # with less, quantiles of Student are so large that the interva
 DIFFERENCE = 1e-5  # relative step of the differences
 MAX_LOG = 700.0  # of a float
 FLAT = 1e-9  # a fitted loss that falls by less over the whole table does not fall
+LEAST_SPREAD = 2.0  # of tokens per parameter, greatest by least: an optimum far outside of it would be told by noise
 MAX_COLLINEARITY = 0.995  # correlation of log N and log D beyond which the two exponents are one
 
 Interval = tuple[float, float]
@@ -139,7 +140,9 @@ def surface_is_told(table: RunTable) -> str:
     sizes, horizons = len(np.unique(table.n_params_P)), len(np.unique(table.n_tokens_P))
     if sizes < MIN_SIZES or horizons < MIN_SIZES:
         return f"{sizes} sizes and {horizons} numbers of tokens cannot tell the exponents of L(N, D), which needs {MIN_SIZES} of either"
-    if abs(np.corrcoef(np.log(table.n_params_P), np.log(table.n_tokens_P))[0, 1]) > MAX_COLLINEARITY:
+    ratios_P = table.n_tokens_P / table.n_params_P
+    correlation = abs(np.corrcoef(np.log(table.n_params_P), np.log(table.n_tokens_P))[0, 1])
+    if correlation > MAX_COLLINEARITY or ratios_P.max() < LEAST_SPREAD * ratios_P.min():
         return "D is tied to N in the table, so that it cannot tell the two exponents of L(N, D)"
     return ""
 

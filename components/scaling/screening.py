@@ -15,6 +15,7 @@ USUAL_TOKENS_PER_PARAM = (0.1, 1e5)
 RISING_CORRELATION = 0.5  # of ranks of loss and compute
 MIN_RUNS_TO_RISE = 5
 GAP_FACTOR = 100.0  # no grid of runs leaves so wide a gap in tokens per parameter; millions beside units, or sequences, do
+LEAST_TOKENS_PER_PARAM = 0.01  # Kaplan's least is 0.015: 1.5B parameters on 22M tokens
 SEED_SPREAD = 0.02  # of the loss, between runs of equal N and D; seeds differ by some thousandths
 GREATEST_LOSS_NATS = 12.5  # ln of 256k, that of a model that knows nothing, with the largest vocabularies in use
 
@@ -85,6 +86,9 @@ def _one_kind(table: RunTable, config: SurfaceConfig, where: str) -> RunTable:
     if table.n_params_P is None or table.n_tokens_P is None:
         return table
     ratios_P = table.n_tokens_P / table.n_params_P
+    if len(short := np.flatnonzero(ratios_P < LEAST_TOKENS_PER_PARAM)):
+        least = f"{len(short)} runs (line {table.lines_P[short[0]]}) have less than {LEAST_TOKENS_PER_PARAM:g} tokens per parameter"
+        table = table.subset(np.ones(table.num_runs, bool), warnings=[f"{least}: units mixed, sequences for tokens?"])
     order = np.argsort(ratios_P, kind="stable")
     gaps = np.flatnonzero(np.diff(np.log(ratios_P[order])) > np.log(GAP_FACTOR)) + 1
     groups = sorted(np.split(order, gaps), key=len)

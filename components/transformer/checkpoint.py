@@ -15,12 +15,12 @@ from torch import nn
 from components.artifacts import read_manifest, sha256_file, write_manifest
 from components.errors import InputError
 from components.transformer.config import TransformerConfig
-from components.transformer.model import GPT
+from components.transformer.model import GPT, INIT_STD
 
 WEIGHTS_FILE = "model.safetensors"
 PICKLE_SIGNATURES = (b"PK\x03\x04", b"\x80")  # torch.save's archive; a bare pickle of protocol 2 or later
-# Manifests written before there was a choice of patterns lack these keys: their models are dense.
-OLDEST_PATTERN = {"attention_pattern": "dense", "band_tokens": None}
+# Manifests written before there was a choice lack these keys: their models are dense, and started as those of the papers.
+ONLY_CHOICE = {"attention_pattern": "dense", "band_tokens": None, "token_embedding_std": INIT_STD}
 
 
 def save_checkpoint(path: Path, model: GPT) -> None:
@@ -42,7 +42,7 @@ def save_weights(file: Path, tensors: Mapping[str, torch.Tensor], metadata: dict
 def load_config(path: Path) -> TransformerConfig:
     """Shape of the checkpoint in folder ``path``; InputError when the folder holds none."""
     try:
-        return TransformerConfig.model_validate(OLDEST_PATTERN | read_manifest(path, "checkpoint")["transformer"])
+        return TransformerConfig.model_validate(ONLY_CHOICE | read_manifest(path, "checkpoint")["transformer"])
     except (KeyError, TypeError, ValidationError):
         raise InputError(f"{path}/manifest.json: describes no model; delete {path} and run dvc repro") from None
 

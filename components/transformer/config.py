@@ -27,6 +27,10 @@ class ModelConfig(Frozen):
     """Positions that a banded layer reads, its own included (Sparse Transformer, released code: "local" attention; GPT-3's width is
     not published). None, and only None, for ``dense``."""
 
+    token_embedding_std: float = Field(gt=0)
+    """Standard deviation of the token embedding's first weights, 0.02 in all papers (GPT-1 section 4.1). Tokens that start so small
+    are drowned by positions and noise in models narrower than theirs, which then stay at a unigram's loss for long (flows/README.md)."""
+
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.d_model % self.num_heads:

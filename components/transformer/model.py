@@ -17,9 +17,9 @@ INIT_STD = 0.02  # GPT-1 section 4.1: N(0, 0.02) for all weights
 class GPT(nn.Module):
     """A decoder-only language model.
 
-    Weights start as N(0, 0.02), biases as 0; the two projections that end in the residual stream are scaled by
-    1/sqrt(2 L) (GPT-2 section 2.3, "1/sqrt(N)" with N residual layers), for both norm placements, so that an
-    ablation of the placement changes nothing else. GPT-1 itself had no such scaling.
+    Weights start as N(0, 0.02), those of the token embedding with a standard deviation of ``token_embedding_std``, biases as 0;
+    the two projections that end in the residual stream are scaled by 1/sqrt(2 L) (GPT-2 section 2.3, "1/sqrt(N)" with N
+    residual layers), for both norm placements, so that an ablation of the placement changes nothing else. GPT-1 itself had no such scaling.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -31,6 +31,7 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(config, config.band_of_layer(layer)) for layer in range(config.num_layers))
         self.final_norm = nn.LayerNorm(config.d_model, eps=NORM_EPSILON) if config.norm_placement == "pre" else nn.Identity()
         self.apply(_initialise)
+        self.token_embedding.weight.data.mul_(config.token_embedding_std / INIT_STD)
         for name, parameter in self.named_parameters():
             if name.endswith("projection.weight"):
                 nn.init.normal_(parameter, std=INIT_STD / math.sqrt(2 * config.num_layers))
@@ -54,9 +55,9 @@ class GPT(nn.Module):
 
 
 def grow_vocabulary(model: GPT, num_new: int, generator: torch.Generator) -> None:
-    """Append ``num_new`` token ids with rows from N(0, 0.02), as GPT-1's code does for start, delimiter and extract."""
+    """Append ``num_new`` token ids whose rows start as all did, as GPT-1's code does for start, delimiter and extract."""
     old_VD = model.token_embedding.weight.data
-    new_VD = torch.normal(0.0, INIT_STD, (num_new, old_VD.shape[1]), generator=generator, dtype=old_VD.dtype)
+    new_VD = torch.normal(0.0, model.config.token_embedding_std, (num_new, old_VD.shape[1]), generator=generator, dtype=old_VD.dtype)
     grown = nn.Embedding(len(old_VD) + num_new, old_VD.shape[1], device=old_VD.device, dtype=old_VD.dtype)
     grown.weight.data = torch.cat([old_VD, new_VD.to(old_VD.device)])
     model.token_embedding = grown

@@ -112,8 +112,9 @@ def _gpt3(num_layers: int, d_model: int, num_heads: int, batch: str, learning_ra
 
 
 def _shape(num_layers: int, d_model: int, num_heads: int, **others: Any) -> ModelConfig:
-    shape = {"num_layers": num_layers, "d_model": d_model, "num_heads": num_heads, "attention_pattern": "dense", "band_tokens": None}
-    return ModelConfig.model_validate(shape | others)
+    shape = {"num_layers": num_layers, "d_model": d_model, "num_heads": num_heads}
+    common = {"attention_pattern": "dense", "band_tokens": None, "token_embedding_std": 0.02}
+    return ModelConfig.model_validate(shape | common | others)
 
 
 PRESETS: dict[str, Preset] = {

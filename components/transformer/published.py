@@ -14,7 +14,7 @@ from components.errors import InputError
 from components.transformer.block import NORM_EPSILON
 from components.transformer.checkpoint import filled, read_weights, refusal_of_pickle
 from components.transformer.config import TransformerConfig
-from components.transformer.model import GPT
+from components.transformer.model import GPT, INIT_STD
 from components.transformer.names import HUGGING_FACE_PREFIX, hugging_face_names, is_transposed, openai_gpt1_names
 
 NORM_PLACEMENTS: dict[str, Literal["pre", "post"]] = {"gpt2": "pre", "openai-gpt": "post"}
@@ -87,7 +87,13 @@ def _config(file: Path) -> TransformerConfig:
     }
     shape = {ours: published[theirs] for ours, theirs in keys.items() if theirs in published}
     dropout = float(published.get("resid_pdrop", 0.1))
-    fixed = {"norm_placement": NORM_PLACEMENTS[kind], "dropout": dropout, "attention_pattern": "dense", "band_tokens": None}
+    fixed = {
+        "norm_placement": NORM_PLACEMENTS[kind],
+        "dropout": dropout,
+        "attention_pattern": "dense",
+        "band_tokens": None,
+        "token_embedding_std": INIT_STD,
+    }
     return _validated(shape | fixed, file)
 
 
@@ -147,7 +153,13 @@ def openai_gpt1_config(shapes: list[list[int]], file: Path) -> TransformerConfig
         raise InputError(f"{file}: {len(shapes)} shapes are not those of a GPT-1; get the released file")
     (context_length, width), (vocab_size, _) = shapes[:2]
     shape = {"context_length": context_length, "num_layers": num_layers, "d_model": width, "num_heads": width // GPT1_HEAD_WIDTH}
-    fixed = {"norm_placement": "post", "dropout": GPT1_DROPOUT, "attention_pattern": "dense", "band_tokens": None}
+    fixed = {
+        "norm_placement": "post",
+        "dropout": GPT1_DROPOUT,
+        "attention_pattern": "dense",
+        "band_tokens": None,
+        "token_embedding_std": INIT_STD,
+    }
     return _validated(shape | fixed | {"vocab_size": vocab_size}, file)
 
 

@@ -72,6 +72,7 @@ def model() -> GPT:
         dropout=0.0,
         attention_pattern="dense",
         band_tokens=None,
+        token_embedding_std=0.02,
         vocab_size=VOCAB_SIZE,
     )
     model = GPT(config)

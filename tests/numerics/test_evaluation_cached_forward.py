@@ -28,6 +28,7 @@ def gpt(norm_placement: str) -> GPT:
         norm_placement=norm_placement,
         attention_pattern="dense",
         band_tokens=None,
+        token_embedding_std=0.02,
         dropout=0.1,
         vocab_size=50,
     )  # type: ignore[arg-type]

@@ -168,6 +168,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
             norm_placement="pre",
             attention_pattern="dense",
             band_tokens=None,
+            token_embedding_std=0.02,
             dropout=0.1,
             vocab_size=tokenizer.vocab_size,
         )
@@ -271,6 +272,7 @@ class Table(nn.Module):
             norm_placement="pre",
             attention_pattern="dense",
             band_tokens=None,
+            token_embedding_std=0.02,
             dropout=0.0,
             vocab_size=5,
         )

@@ -55,7 +55,9 @@ def tokenizer() -> BytePairTokenizer:
 def model(tokenizer: BytePairTokenizer) -> GPT:
     torch.manual_seed(0)
     shape = {"context_length": CONTEXT, "num_layers": 2, "d_model": 16, "num_heads": 2, "norm_placement": "pre", "dropout": 0.0}
-    model = GPT(TransformerConfig(**shape, attention_pattern="dense", band_tokens=None, vocab_size=tokenizer.vocab_size)).eval()  # type: ignore[arg-type]
+    model = GPT(
+        TransformerConfig(**shape, attention_pattern="dense", band_tokens=None, token_embedding_std=0.02, vocab_size=tokenizer.vocab_size)
+    ).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         model.token_embedding.weight.mul_(15)
     return model

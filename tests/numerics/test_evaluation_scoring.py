@@ -42,6 +42,7 @@ def model(tokenizer: BytePairTokenizer) -> GPT:
         norm_placement="pre",
         attention_pattern="dense",
         band_tokens=None,
+        token_embedding_std=0.02,
         dropout=0.1,
         vocab_size=tokenizer.vocab_size,
     )

@@ -26,6 +26,7 @@ def build(transformation: Transformation, num_outputs: int, dropout: float = 0.0
         norm_placement="pre",
         attention_pattern="dense",
         band_tokens=None,
+        token_embedding_std=0.02,
         dropout=dropout,
         vocab_size=23,
     )

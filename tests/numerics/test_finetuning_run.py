@@ -51,6 +51,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 norm_placement="pre",
                 attention_pattern="dense",
                 band_tokens=None,
+                token_embedding_std=0.02,
                 dropout=0.0,
                 vocab_size=VOCAB_SIZE,
             )

@@ -153,7 +153,9 @@ def test_gelu_in_one_pass_is_the_tanh_form(elements: int) -> None:
 def test_loss_of_a_model_is_that_of_its_logits() -> None:
     torch.manual_seed(0)
     shape = {"context_length": 12, "num_layers": 2, "d_model": 16, "num_heads": 2, "vocab_size": 50}
-    config = TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.0)
+    config = TransformerConfig(
+        **shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, token_embedding_std=0.02, dropout=0.0
+    )
     model, tokens = GPT(config), torch.randint(0, 50, (3, 13))
     losses, found = [], []
     for loss in (next_token_loss(model, tokens), F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())):

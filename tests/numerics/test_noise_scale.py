@@ -67,6 +67,7 @@ def test_micro_batches_of_a_gpt_give_its_norms_and_the_same_gradient(sequences: 
             norm_placement="pre",
             attention_pattern="dense",
             band_tokens=None,
+            token_embedding_std=0.02,
             dropout=0.0,
             vocab_size=16,
         )
@@ -97,6 +98,7 @@ def test_agrees_with_the_covariance_of_a_gpts_gradients(tmp_path: Path) -> None:
             norm_placement="pre",
             attention_pattern="dense",
             band_tokens=None,
+            token_embedding_std=0.02,
             dropout=0.0,
             vocab_size=16,
         )

@@ -19,7 +19,15 @@ from tests.tiny_tokens import write_tiny_tokens
 from tests.unit.test_data_order import CONFIG as TRAINING
 
 MODEL = ModelConfig(
-    context_length=16, num_layers=2, d_model=16, num_heads=2, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.1
+    context_length=16,
+    num_layers=2,
+    d_model=16,
+    num_heads=2,
+    norm_placement="pre",
+    attention_pattern="dense",
+    band_tokens=None,
+    token_embedding_std=0.02,
+    dropout=0.1,
 )
 RUN = TRAINING.model_copy(update={"train_tokens": 1920, "batch_tokens": 64, "micro_batch_sequences": 2, "learning_rate": 0.01})
 

@@ -30,7 +30,15 @@ TRAINING = TrainingConfig.model_validate(
     | {"micro_batch_sequences": 2, "learning_rate": 0.01}
 )
 MODEL = ModelConfig(
-    context_length=16, num_layers=1, d_model=16, num_heads=2, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.1
+    context_length=16,
+    num_layers=1,
+    d_model=16,
+    num_heads=2,
+    norm_placement="pre",
+    attention_pattern="dense",
+    band_tokens=None,
+    token_embedding_std=0.02,
+    dropout=0.1,
 )
 COMPUTE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
 

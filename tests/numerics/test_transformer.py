@@ -23,6 +23,7 @@ def tiny(norm_placement: str = "pre", **changes: object) -> TransformerConfig:
         "vocab_size": 29,
         "attention_pattern": "dense",
         "band_tokens": None,
+        "token_embedding_std": 0.02,
     }
     return TransformerConfig.model_validate(shape | {"norm_placement": norm_placement} | changes)
 
@@ -119,6 +120,18 @@ def test_initial_loss_is_that_of_a_uniform_guess_and_residual_projections_are_sc
     spread = model.state_dict()["blocks.3.feed_forward.projection.weight"].std()
     assert float(spread) == pytest.approx(0.02 / math.sqrt(16), rel=0.05)
     assert model.state_dict()["blocks.3.feed_forward.projection.bias"].abs().max() == 0
+
+
+def test_tokens_start_and_grow_as_wide_as_asked_and_nothing_else_changes() -> None:
+    torch.manual_seed(0)
+    usual = GPT(tiny(vocab_size=500))
+    torch.manual_seed(0)
+    wide = GPT(tiny(vocab_size=500, token_embedding_std=0.2))
+    changed = [name for name, start in usual.state_dict().items() if not torch.equal(start, wide.state_dict()[name])]
+    assert changed == ["token_embedding.weight"]
+    assert float(wide.token_embedding.weight.detach().std()) == pytest.approx(0.2, rel=0.05)
+    grow_vocabulary(wide, 400, torch.Generator().manual_seed(5))
+    assert float(wide.token_embedding.weight.detach()[500:].std()) == pytest.approx(0.2, rel=0.05)
 
 
 def test_new_tokens_leave_the_old_ones_alone() -> None:

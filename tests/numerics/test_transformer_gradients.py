@@ -29,7 +29,7 @@ def started(norm_placement: str, num_layers: int, xavier: bool) -> GPT:
     """A fresh model; with ``xavier`` as Xiong's and Vaswani's: Xavier weights, inputs of spread 1, logits by 1/sqrt(d)."""
     torch.manual_seed(0)
     shape = {"context_length": LENGTH, "num_layers": num_layers, "d_model": 64, "num_heads": 4, "dropout": 0.0, "vocab_size": VOCABULARY}
-    pattern = {"attention_pattern": "dense", "band_tokens": None, "norm_placement": norm_placement}
+    pattern = {"attention_pattern": "dense", "band_tokens": None, "token_embedding_std": 0.02, "norm_placement": norm_placement}
     model = GPT(TransformerConfig.model_validate(shape | pattern))
     if xavier:
         for name, parameter in model.named_parameters():

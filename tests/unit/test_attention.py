@@ -12,7 +12,15 @@ from components.transformer.banded import banded_attention
 from components.transformer.config import ModelConfig, TransformerConfig
 from components.transformer.model import GPT
 
-SHAPE = {"context_length": 32, "num_layers": 2, "d_model": 16, "num_heads": 2, "norm_placement": "pre", "dropout": 0.0}
+SHAPE = {
+    "context_length": 32,
+    "num_layers": 2,
+    "d_model": 16,
+    "num_heads": 2,
+    "norm_placement": "pre",
+    "dropout": 0.0,
+    "token_embedding_std": 0.02,
+}
 
 
 def banded(band_tokens: int | None, **changes: object) -> TransformerConfig:

@@ -27,7 +27,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = BytePairTokenizer.train(iter(TEXTS), 262)
     torch.manual_seed(7)  # not the seed of a run
     shape = {"context_length": 16, "num_layers": 1, "d_model": 8, "num_heads": 2, "dropout": 0.0, "vocab_size": tokenizer.vocab_size}
-    save_checkpoint(folder, GPT(TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None)))  # type: ignore[arg-type]
+    save_checkpoint(
+        folder, GPT(TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, token_embedding_std=0.02))
+    )  # type: ignore[arg-type]
     tokenizer.save(folder / "tokenizer.json")
     return folder
 

@@ -35,6 +35,7 @@ SHAPE = {
     "dropout": 0.1,
     "attention_pattern": "dense",
     "band_tokens": None,
+    "token_embedding_std": 0.02,
 }
 
 

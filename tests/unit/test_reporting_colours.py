@@ -2,12 +2,14 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.reporting import svg
-from components.reporting.figures import COLOURS, RULE_COLOURS
+from components.reporting.figures import COLOURS, RULE_COLOURS, SKIPPED, kept_by_rule
+from tests.reporting_example import gather_example, write_example
 
 # Machado, Oliveira and Fernandes 2009, table 1, severity 1.0, of linear RGB
 SEEN_BY = {
@@ -64,3 +66,9 @@ def test_every_colour_stands_out_from_the_paper(css: str) -> None:
 def test_points_of_two_series_differ_without_colour() -> None:
     shapes = {css: re.sub(r'class="[^"]*"', "", svg.mark("dot", 0.0, 0.0, css, "")) for css in COLOURS}
     assert len(set(shapes.values())) == len(COLOURS)
+
+
+def test_no_two_rules_share_a_colour_and_what_sources_skip_is_one_segment(tmp_path: Path) -> None:
+    assert len(set(RULE_COLOURS.values())) == len(RULE_COLOURS)
+    drawn = kept_by_rule(gather_example(write_example(tmp_path))).inline()
+    assert f"{SKIPPED}: 35 documents" in drawn and "not utf8" not in drawn

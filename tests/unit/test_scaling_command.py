@@ -167,6 +167,24 @@ def test_what_no_law_can_carry_is_refused(rows: Rows, message: str, table: Calla
     assert re.search(message, refusal(capsys, table(rows), "--at-flops", "1e20"))
 
 
+def test_sequences_among_tokens_are_told_where_no_compute_gives_them_away(
+    table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = [[n, d / 2048 if number % 2 else d, loss] for number, (n, d, _, loss) in enumerate(runs())]
+    record = answer(capsys, table(mixed, "N,D,loss"), "--at-flops", "1e20")
+    assert any("tokens per parameter: units mixed, sequences for tokens?" in warning for warning in record["warnings"])
+
+
+def test_runs_of_nearly_one_ratio_of_tokens_to_parameters_tell_no_optimum(
+    table: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = [(n, n * ratio) for n, ratio in zip(np.geomspace(1e6, 2e7, 9).tolist(), [20, 28, 24, 30, 19, 26, 21, 29, 23], strict=True)]
+    along = [[n, d, 6 * n * d, float(TRUTH.loss_nats(n, d))] for n, d in sizes]
+    record = answer(capsys, table(along), "--at-flops", "1e18")
+    assert record["method"].startswith("L(C)") and any("D is tied to N" in warning for warning in record["warnings"])
+    assert 15 < record["n_tokens"] / record["n_params"] < 35
+
+
 @pytest.mark.parametrize(
     ("header", "scales", "message"),
     [

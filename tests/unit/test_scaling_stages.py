@@ -70,6 +70,7 @@ def test_the_target_is_model_and_training_with_its_own_overrides(place: Path) ->
         norm_placement="pre",
         attention_pattern="dense",
         band_tokens=None,
+        token_embedding_std=0.02,
         dropout=0.0,
     )
     changed = loaded.model_copy(update={"model": model})

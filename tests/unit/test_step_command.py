@@ -17,7 +17,15 @@ from flows import cells, step
 from tests.unit.test_data_order import CONFIG
 
 MODEL = ModelConfig(
-    context_length=8, num_layers=1, d_model=8, num_heads=1, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=0.0
+    context_length=8,
+    num_layers=1,
+    d_model=8,
+    num_heads=1,
+    norm_placement="pre",
+    attention_pattern="dense",
+    band_tokens=None,
+    token_embedding_std=0.02,
+    dropout=0.0,
 )
 COMPUTE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
 SHARES = {"a": 0.25, "b": 0.75}
