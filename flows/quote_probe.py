@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from components.costing.estimate import Estimate, of_probe
+from components.costing.estimate import Estimate, of_probe, of_probed_seconds
 from flows import graph, quiet, quote_history
 from flows.quote_history import Stream
 from flows.stages.pretrain_model import Sections
@@ -85,7 +85,7 @@ def _estimates(sections: Sections, stream: Stream, probe: Probe) -> Estimates:
     config = TransformerConfig(**sections.model.model_dump(), vocab_size=stream.vocab_size)
     disk = 4.0 * num_parameters(config) + CURVE_ROW_BYTES * training.num_steps
     seconds = probe.start_seconds + steps * probe.step_seconds
-    return of_probe(seconds), of_probe(probe.peak_memory_bytes), of_probe(disk)
+    return of_probed_seconds(seconds), of_probe(probe.peak_memory_bytes), of_probe(disk)
 
 
 def _probe(shapes: Sequence[tuple[Sections, Stream]]) -> Iterator[Probe]:

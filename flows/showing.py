@@ -82,7 +82,7 @@ def _results(root: Path, cell: graph.Cell) -> Iterator[tuple[str, float]]:
 
 def _report(root: Path, cell: graph.Cell, run: Sequence[str]) -> str:
     """A browser opens no file from a page that a server sent, so the link leads to the copy in MLflow."""
-    place = links.report_of(cell)
+    place = links.report_of(cell.outs)
     if not place:
         return ""
     link = f"[The report]({pages.mlflow_page(run[1])}); " if len(run) > 1 else "The report: "
