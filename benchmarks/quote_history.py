@@ -1,18 +1,19 @@
 """Do the intervals of ``python -m flows.quote`` hold what cells took? Each finished run of MLflow, estimated from the others alone.
 
-Twice: from all others, as when a cell is run again, and without those alike, as of a new arm. Run it where the graph has run.
+From all others, as when a cell is run again; without those alike, as of a new arm; and, unless --quick, of a cell that pre-trains, from a
+probe. Run it where the graph has run.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import harness
 from components.costing.estimate import Estimate
 from components.errors import InputError
-from flows import graph, quiet, quote_history, tracking
+from flows import graph, quiet, quote_history, quote_probe, tracking
 from flows.runs import Recorded, Store
 
 LEAST_RUNS = 20
@@ -36,7 +37,7 @@ class Held:
 
 def main() -> int:
     """A line for each run and the shares that were held; exit status 1 when that of the time is not 70 to 90 %."""
-    harness.is_quick(__doc__)
+    quick = harness.is_quick(__doc__)
     quiet.set_variables()
     try:
         cells = {cell.name: cell for cell in graph.load(Path.cwd()).everything()}
@@ -48,7 +49,7 @@ def main() -> int:
         sys.exit(f"error: MLflow has {len(again)} finished runs of this device, {LEAST_RUNS} are needed; run the graph first")
     for held in again:
         print(_line(held))
-    return _finish({"run again": again, "a new arm": new})
+    return _finish({"run again": again, "a new arm": new} | ({} if quick else {"a probe": list(probed(runs, cells))}))
 
 
 def leave_out(runs: Sequence[Recorded], cells: Mapping[str, graph.Cell], alike: bool) -> Iterator[Held]:
@@ -60,6 +61,18 @@ def leave_out(runs: Sequence[Recorded], cells: Mapping[str, graph.Cell], alike: 
         others = [other for other in runs if other is not run and not (alike and quote_history.key_of(other) == quote_history.key_of(run))]
         estimates = quote_history.History(others, modules).estimates(cells[run.cell])
         yield Held(run.cell, tuple(run.metrics[name] for name in QUANTITIES.values()), estimates)
+
+
+def probed(runs: Sequence[Recorded], cells: Mapping[str, graph.Cell]) -> Iterator[Held]:
+    """The newest run of each cell that pre-trains, seeds apart, from a few steps made now."""
+    newest: dict[Hashable, Recorded] = {}
+    for run in runs:
+        if run.cell in cells and quote_history.is_evidence(run):
+            newest.setdefault(quote_history.key_of(run), run)
+    estimates = quote_probe.estimates([cells[run.cell] for run in newest.values()])
+    for run in newest.values():
+        if run.cell in estimates:
+            yield Held(run.cell, tuple(run.metrics[name] for name in QUANTITIES.values()), estimates[run.cell])
 
 
 def _line(held: Held) -> str:

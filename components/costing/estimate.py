@@ -19,8 +19,8 @@ CONFIDENCE = 0.8
 PRIOR_FREEDOM = 1.0
 PRIOR_REPEAT_SD = 0.1
 PRIOR_LAW_SD = 0.3
-# What a cell takes over what a probe of it says: mean and standard deviation of the logarithm. Of the 13 shapes of the default run, two
-# cells at once, the mean was 0.32; of five run alone it was 0.13 (flows/README.md, benchmarks/quote_probe.py).
+# What a cell takes over what a probe of it says: mean and standard deviation of the logarithm. Of 17 cells of the default run, two at
+# once, the mean was 0.31; of five by themselves 0.13 (flows/README.md).
 PROBE_LOG_RATIO, PROBE_SD, PROBE_FREEDOM = 0.22, 0.17, 12.0
 
 
