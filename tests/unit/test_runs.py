@@ -30,7 +30,7 @@ def test_a_database_that_is_locked_is_one_line(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_store_that_is_not_there_or_off_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.db: not there, so no run is known; set MLFLOW_TRACKING_URI"):
+    with pytest.raises(InputError, match=r"none\.db: not there, so no run is known; set MLFLOW_TRACKING_URI"):
         Store(f"sqlite:///{tmp_path}/none.db")
     with pytest.raises(InputError, match="MLFLOW_TRACKING_URI is off"):
         Store("")
