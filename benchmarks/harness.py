@@ -14,12 +14,17 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from flows import servers
+from flows.children import Children
+
 RESULTS = Path(__file__).parent / "results"
+AUTHOR = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org")
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,30 @@ def seconds(command: Sequence[str], folder: Path, variables: Mapping[str, str]) 
     if done.returncode != 0:
         sys.exit(f"error: {' '.join(command)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
     return elapsed
+
+
+@contextmanager
+def repository_beside_prefect(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A fresh git and DVC repository of ``files``, name -> content; variables of a Prefect server and an MLflow store of its own."""
+    repository, home, server = folder / "repository", folder / "prefect", servers.prefect(servers.free_port())
+    top = str(Path(__file__).parents[1])
+    variables = {**server.variables, "PREFECT_HOME": str(home), "PYTHONPATH": top, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    home.mkdir()
+    repository.mkdir()
+    for name, content in files.items():
+        (repository / name).write_text(content, encoding="utf-8")
+    make = (["git", "init", "--quiet"], [sys.executable, "-m", "dvc", "init", "--quiet"], ["git", "add", "-A"])
+    for command in (*make, ["git", *AUTHOR, "commit", "--quiet", "--message", "made by a benchmark"]):
+        seconds(command, repository, variables)
+    children = Children()
+    try:
+        with (folder / "server.log").open("w", encoding="utf-8") as log:
+            process = children.start(server.command, folder, variables, log)
+            if not servers.wait_until_healthy(server, process):
+                sys.exit("error: the Prefect server did not start")
+            yield repository, variables
+    finally:
+        children.stop()
 
 
 def require_peers(*packages: str) -> None:

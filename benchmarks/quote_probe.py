@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import harness
 from components.costing.estimate import Estimate
-from flows import graph, params, provenance, quiet, quote_probe
+from flows import graph, provenance, quiet, quote_history, quote_probe
 
 ROOT = Path(__file__).parents[1]
 QUANTITIES = (("time", "s", 1.0), ("memory", "GB", 1e9), ("disk", "MB", 1e6))
@@ -32,7 +32,6 @@ def main() -> int:
         sys.exit("error: no shape was measured in time; is the machine busy?")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        quote_probe.invent_tokens(Path(folder) / "tokens", 3_000_000, int(params.lookup(params.read_yaml(), "tokenization.vocab_size")))
         for cell in probed[:count]:
             of_each = zip(QUANTITIES, estimates[cell.name], _run(cell, Path(folder)), strict=True)
             rows.append({"cell": cell.name, **{what: _row(estimate, taken) for (what, *_), estimate, taken in of_each}})
@@ -47,8 +46,11 @@ def _trained(cell: graph.Cell) -> str:
 
 def _run(cell: graph.Cell, folder: Path) -> tuple[float, float, float]:
     """Seconds, peak memory and disk [bytes] of a cell."""
-    words = cell.command.split()
-    places = {"--tokens": "tokens", "--out": "out", "--metrics": "metrics.json"}
+    words, vocab_size = cell.command.split(), quote_history.stream_of(cell.command).vocab_size
+    tokens = folder / f"tokens-{vocab_size}"
+    if not tokens.exists():
+        quote_probe.invent_tokens(tokens, 3_000_000, vocab_size)
+    places = {"--tokens": tokens.name, "--out": "out", "--metrics": "metrics.json"}
     for number, word in enumerate(words):
         if word in places:
             words[number + 1] = str(folder / places[word])

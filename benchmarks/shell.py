@@ -3,18 +3,13 @@
 The graph is a small one of its own with as many cells as ours, in a fresh git and DVC repository. A whole study: benchmarks/study.py.
 """
 
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import harness
-from flows import quiet, servers
-from flows.children import Children
+from flows import quiet
 
-ROOT = Path(__file__).parents[1]
 PY = sys.executable
 CELLS = 50
 HELP_LIMIT_SECONDS = 1.0
@@ -97,11 +92,14 @@ def main() -> int:
     """Print the rows; exit status 1 when one falls short."""
     repeats = 3 if harness.is_quick(__doc__) else 9
     quiet.set_variables()
-    with tempfile.TemporaryDirectory() as folder, _repository(Path(folder)) as (repository, variables):
+    files = {"dvc.yaml": dvc_yaml(CELLS)}
+    with tempfile.TemporaryDirectory() as folder, harness.repository_beside_prefect(Path(folder), files) as (repository, variables):
 
         def python(*arguments: str) -> float:
             return harness.seconds([PY, *arguments], repository, variables)
 
+        python("-m", "dvc", "repro")
+        python("-c", OUR_TRACKED_STAGE)  # makes the database
         harness.heading()
         rows = [
             harness.compare(
@@ -130,34 +128,6 @@ def main() -> int:
             ),
         ]  # fmt: skip
     return harness.finish("shell", rows)
-
-
-@contextmanager
-def _repository(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The repository, everything in it up to date, and the variables of a Prefect server and an MLflow store for it alone."""
-    repository, home = folder / "repository", folder / "prefect"
-    server = servers.prefect(servers.free_port())
-    variables = {
-        **server.variables,
-        "PREFECT_HOME": str(home),
-        "PYTHONPATH": str(ROOT),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-    }
-    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
-    (repository / "dvc.yaml").write_text(dvc_yaml(CELLS), encoding="utf-8")
-    home.mkdir()
-    children = Children()
-    try:
-        with (folder / "server.log").open("w", encoding="utf-8") as log:
-            process = children.start(server.command, folder, variables, log)
-            for command in (["dvc", "init", "--quiet"], ["dvc", "repro"]):
-                harness.seconds([PY, "-m", *command], repository, variables)
-            harness.seconds([PY, "-c", OUR_TRACKED_STAGE], repository, variables)  # makes the database
-            if not servers.wait_until_healthy(server, process):
-                sys.exit("error: the Prefect server did not start")
-            yield repository, variables
-    finally:
-        children.stop()
 
 
 if __name__ == "__main__":

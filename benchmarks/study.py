@@ -12,14 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import harness
-from flows import quiet, servers
-from flows.children import Children
+from flows import quiet
 
 ROOT = Path(__file__).parents[1]
 CELLS, CELLS_QUICK, WORKERS = 200, 40, 2
@@ -61,7 +58,8 @@ def main() -> int:
     """Print the rows; exit status 1 when one falls short, or a cell has not one run in MLflow."""
     cells = CELLS_QUICK if harness.is_quick(__doc__) else CELLS
     quiet.set_variables()
-    with tempfile.TemporaryDirectory() as folder, _repository(Path(folder), cells) as (repository, variables):
+    made = harness.repository_beside_prefect
+    with tempfile.TemporaryDirectory() as folder, made(Path(folder), _files(cells)) as (repository, variables):
         alone_s = _alone(repository, variables)
         taken_s, memory = _launch(repository, variables)
         with sqlite3.connect(Path(folder) / "mlflow.db") as database:
@@ -123,34 +121,10 @@ def _launch(repository: Path, variables: dict[str, str]) -> tuple[float, dict[in
     return taken_s, memory
 
 
-@contextmanager
-def _repository(folder: Path, cells: int) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A fresh repository, and the variables of a Prefect server and an MLflow store for it alone."""
-    repository, server = folder / "repository", servers.prefect(servers.free_port())
-    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
-    shutil.copy(ROOT / "params.yaml", repository)
-    (repository / "cell.py").write_text(CELL, encoding="utf-8")
-    (repository / "dvc.yaml").write_text(DVC_YAML.format(seeds=json.dumps(list(range(cells)))), encoding="utf-8")
-    (repository / ".gitignore").write_text("/cells\n", encoding="utf-8")
-    variables = {
-        **server.variables,
-        "PREFECT_HOME": str(folder),
-        "PYTHONPATH": str(ROOT),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-    }
-    harness.seconds([sys.executable, "-m", "dvc", "init", "--quiet"], repository, variables)
-    subprocess.run(["git", "add", "-A"], cwd=repository, check=True)
-    author = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org"]
-    subprocess.run(["git", *author, "commit", "--quiet", "--message", "study"], cwd=repository, check=True)
-    children = Children()
-    try:
-        with (folder / "server.log").open("w", encoding="utf-8") as log:
-            process = children.start(server.command, folder, variables, log)
-            if not servers.wait_until_healthy(server, process):
-                sys.exit("error: the Prefect server did not start")
-            yield repository, variables
-    finally:
-        children.stop()
+def _files(cells: int) -> dict[str, str]:
+    params_yaml = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    dvc_yaml = DVC_YAML.format(seeds=json.dumps(list(range(cells))))
+    return {"params.yaml": params_yaml, "cell.py": CELL, "dvc.yaml": dvc_yaml, ".gitignore": "/cells\n"}
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ def note(run_id: str, tags: Mapping[str, str], report: str = "") -> str:
     return " · ".join(filter(None, parts))
 
 
+def leads_to_report(note: str) -> bool:
+    """Whether such a description has a link to the report."""
+    return "[report](" in note
+
+
 def prefect_page(flow_run_id: str) -> str:
     """Address of a flow run in the Prefect UI; that of ``make ui`` where no other server is set."""
     api = os.environ.get("PREFECT_API_URL", "")

@@ -17,7 +17,9 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 WORKERS_HELP = "cells at once (default: as many as the cores give compute.threads to)"
-GO_ON = "finished cells are kept: start it and run the same command again"
+NOT_STARTED, NOT_REACHED = "Timed out while attempting to connect to ephemeral", "Failed to reach API"  # as Prefect 3.8 says it
+AGAIN = "and run the same command again"
+GO_ON = f"finished cells are kept: start it {AGAIN}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +53,11 @@ def _run(args: argparse.Namespace) -> int:
     try:
         state = pipeline(targets=args.targets, workers=args.workers, retries=args.retries, return_state=True)
     except (httpx.HTTPError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not str(error).startswith("Failed to reach API"):
+        if str(error).startswith(NOT_STARTED):
+            held = Path(os.environ["PREFECT_HOME"], "prefect.db")
+            print(f"error: Prefect did not start in {servers.START_SECONDS:.0f} s; end what else holds {held}, {AGAIN}", file=sys.stderr)
+            return EXIT_FAILED
+        if isinstance(error, RuntimeError) and not str(error).startswith(NOT_REACHED):
             raise
         url = os.environ.get("PREFECT_API_URL", "of this flow")
         print(f"error: the Prefect server {redact(url)} went away or does not answer; {GO_ON}", file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,11 @@ def pipeline(
     cells = loaded.cells(targets)
     changed = loaded.changed([cell.name for cell in cells])
     get_run_logger().info("%d cells, %d of them changed", len(cells), len(changed))
-    children = Children()
+    children, beside = Children(), ThreadPoolExecutor(1)
     try:
+        # Where MLflow has all that there is, its 4 s, most of such a launch, need wait for nothing.
+        incomplete = changed or untracked.pending() or database.is_new(tracking.tracking_uri())
+        found = None if incomplete else beside.submit(showing.runs_of, root, children, cells, False)
         finished = [cell.name for cell in cells if cell.name not in changed]
         with _reconciling(root, children, finished, bool(changed)), _recording(root, children, bool(changed)) as variables:
             _offer_gpu_slots([cell for cell in cells if cell.name in changed])
@@ -95,7 +99,7 @@ def pipeline(
     except BaseException:  # Ctrl-C, SIGTERM, cancelled in the UI
         children.stop()
         raise
-    showing.results(root, children, cells, states, bool(changed))
+    showing.results(root, cells, states, found.result() if found else showing.runs_of(root, children, cells, bool(changed)))
     return list(states.values())  # states, not data: a flow that returns data ends Completed whatever failed
 
 

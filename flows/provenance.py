@@ -100,15 +100,20 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def hashes_in_lock(lock: Path = Path(LOCKS[0])) -> dict[str, str]:
-    """Path -> md5 of every output in dvc.lock; nothing when there is none yet, or another process is writing it."""
+def outs_in_lock(lock: Path = Path(LOCKS[0])) -> dict[str, dict[str, str]]:
+    """Stage -> path -> md5 of every output in dvc.lock; nothing when there is none yet, or another process is writing it."""
     import yaml
 
     try:
         stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
-        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
+        return {name: {out["path"]: out["md5"] for out in stage.get("outs", []) if "md5" in out} for name, stage in stages.items()}
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def hashes_in_lock(lock: Path = Path(LOCKS[0])) -> dict[str, str]:
+    """Path -> md5 of the same."""
+    return {path: digest for outs in outs_in_lock(lock).values() for path, digest in outs.items()}
 
 
 def hashes_in_locks(root: Path = Path()) -> dict[str, str]:

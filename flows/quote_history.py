@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FLOPS = "train_flops"
 STAGES = "flows.stages."
+CAPABILITY = "capability."  # places of params.yaml
 PRETRAINS = ("model.d_model", "training.train_tokens", "compute.threads")  # what a stage reads that pre-trains
 Work = tuple[float, ...]
 # Time, memory, disk: in which metric of a run each is.
@@ -35,10 +36,9 @@ class History:
     def __init__(self, past: Sequence[Recorded], modules: Mapping[str, str]) -> None:
         """``modules``: stage of dvc.yaml -> module; runs of other stages are left out."""
         self._by_module: defaultdict[str, list[Recorded]] = defaultdict(list)
-        here = provenance.device()
         for run in past:
             module = modules.get(run.tags.get("stage", ""), "")
-            if module and run.tags.get("device") == here and all(run.metrics.get(name, 0) > 0 for name in QUANTITIES):
+            if module and is_evidence(run):
                 self._by_module[module].append(run)
         self._estimators = {name: self._estimators_of(name) for name in QUANTITIES}
 
@@ -61,7 +61,15 @@ class History:
     def flops(self, command: str) -> float:
         """Operations of training, 0 for a stage that does not pre-train."""
         values = cell_values(command)[0]
-        return train_flops(values) if all(name in values for name in PRETRAINS) else 0.0
+        return train_flops(values, stream_of(command).vocab_size) if all(name in values for name in PRETRAINS) else 0.0
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a cell pre-trains on, as params.yaml has it: nothing need have run."""
+
+    vocab_size: int
+    held_out_tokens: float
 
 
 @dataclass(frozen=True)
@@ -93,29 +101,46 @@ def cell_values(command: str) -> tuple[dict[str, str], str]:
     return tracking.as_params(loaded), str(options.seed)
 
 
-def train_flops(values: Mapping[str, str]) -> float:
-    """Operations of a training cell of today, with the vocabulary of params.yaml."""
+def stream_of(command: str) -> Stream:
+    """The one stream of the graph, or that of the family of models whose pass rates are forecast."""
+    from components.capability.tokens import VOCAB_SIZE
+
+    values = params.read_yaml()
+    if any(place.startswith(CAPABILITY) for place in cell_sections(command)[1].apply):
+        return Stream(VOCAB_SIZE, float(params.lookup(values, f"{CAPABILITY}problems.held_out_tokens")))
+    held_out = float(params.lookup(values, "curation.held_out_share")) * float(params.lookup(values, "tokenization.stream_tokens"))
+    return Stream(int(params.lookup(values, "tokenization.vocab_size")), held_out)
+
+
+def train_flops(values: Mapping[str, str], vocab_size: int) -> float:
+    """Operations of a training cell of today."""
     from components.transformer import accounting
     from components.transformer.config import TransformerConfig
 
-    vocabulary = int(params.lookup(params.read_yaml(), "tokenization.vocab_size"))
     shape = {name: int(values[f"model.{name}"]) for name in ("context_length", "num_layers", "d_model", "num_heads")}
     pattern, band = values["model.attention_pattern"], values["model.band_tokens"]
     attention = {"attention_pattern": pattern, "band_tokens": int(band) if band.isdigit() else None}
     uncounted = {"norm_placement": "pre", "dropout": 0.0, "token_embedding_std": 1.0}
-    config = TransformerConfig.model_validate(shape | attention | uncounted | {"vocab_size": vocabulary})
+    config = TransformerConfig.model_validate(shape | attention | uncounted | {"vocab_size": vocab_size})
     batch_tokens = int(values["training.batch_tokens"])
     return float(accounting.train_flops(config, int(values["training.train_tokens"]) // batch_tokens * batch_tokens))
 
 
+def is_evidence(run: Recorded) -> bool:
+    """Whether it ran on a device like this one, and says what it took."""
+    return run.tags.get("device") == provenance.device() and all(run.metrics.get(name, 0) > 0 for name in QUANTITIES)
+
+
 def _past(run: Recorded, quantity: str) -> Past:
-    seed = run.tags.get("seed", "0")
-    values = {name: value for name, value in run.params.items() if name != "seed"}
-    return Past(_key(run.cell, seed, values), _work(values, run.metrics.get(FLOPS, 0.0), quantity), run.metrics[quantity])
+    return Past(key_of(run), _work(run.params, run.metrics.get(FLOPS, 0.0), quantity), run.metrics[quantity])
+
+
+def key_of(run: Recorded) -> Hashable:
+    """Equal for runs alike: of the same cell but for its seed, with the same parameters."""
+    return _key(run.cell, run.tags.get("seed", "0"), {name: value for name, value in run.params.items() if name != "seed"})
 
 
 def _key(cell: str, seed: str, values: Mapping[str, str]) -> Hashable:
-    """Runs alike: the cell but for its seed, and its parameters."""
     return cell.removesuffix(f"-{seed}"), frozenset(values.items())
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from components.costing.estimate import Estimate, of_probe
-from flows import graph, params, quiet, quote_history
+from components.costing.estimate import Estimate, of_probe, of_probed_seconds
+from flows import graph, quiet, quote_history
+from flows.quote_history import Stream
 from flows.stages.pretrain_model import Sections
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class _Enough(Exception):
 
 def estimates(cells: Sequence[graph.Cell]) -> dict[str, Estimates]:
     """Time [s], memory and disk [bytes] of those of the cells that pre-train on one device."""
-    loaded = {cell.name: sections for cell in cells if (sections := _sections(cell.command)) is not None}
-    shapes = {_shape(sections): sections for sections in sorted(loaded.values(), key=_weights)}
+    loaded = {cell.name: (sections, quote_history.stream_of(cell.command)) for cell in cells if (sections := _sections(cell.command))}
+    shapes = {_shape(*one): one for one in sorted(loaded.values(), key=lambda one: _weights(one[0]))}
     probes = dict(zip(shapes, _probe(list(shapes.values())), strict=False)) if shapes else {}
-    return {name: _estimates(sections, probes[_shape(sections)]) for name, sections in loaded.items() if _shape(sections) in probes}
+    return {name: _estimates(*one, probes[_shape(*one)]) for name, one in loaded.items() if _shape(*one) in probes}
 
 
 def _sections(command: str) -> Sections | None:
@@ -65,32 +66,31 @@ def _sections(command: str) -> Sections | None:
     return sections if sections.compute.world_size == 1 else None
 
 
-def _shape(sections: Sections) -> Hashable:
+def _shape(sections: Sections, stream: Stream) -> Hashable:
     """What the time of a step and the memory depend on."""
-    return sections.model, sections.training.batch_tokens, sections.training.micro_batch_sequences, sections.compute
+    return stream.vocab_size, sections.model, sections.training.batch_tokens, sections.training.micro_batch_sequences, sections.compute
 
 
 def _weights(sections: Sections) -> int:
     return sections.model.num_layers * sections.model.d_model**2
 
 
-def _estimates(sections: Sections, probe: Probe) -> Estimates:
+def _estimates(sections: Sections, stream: Stream, probe: Probe) -> Estimates:
     from components.transformer.accounting import num_parameters
     from components.transformer.config import TransformerConfig
 
-    training, values = sections.training, params.read_yaml()
-    held_out = params.lookup(values, "curation.held_out_share") * params.lookup(values, "tokenization.stream_tokens")
-    measured_tokens = held_out + training.curve_points * training.curve_tokens  # forward alone: a third of a step's arithmetic
-    steps = training.num_steps + measured_tokens / training.batch_tokens / 3
-    config = TransformerConfig(**sections.model.model_dump(), vocab_size=params.lookup(values, "tokenization.vocab_size"))
+    training = sections.training
+    measured_tokens = stream.held_out_tokens + training.curve_points * training.curve_tokens
+    steps = training.num_steps + measured_tokens / training.batch_tokens / 3  # forward alone is a third of a step's arithmetic
+    config = TransformerConfig(**sections.model.model_dump(), vocab_size=stream.vocab_size)
     disk = 4.0 * num_parameters(config) + CURVE_ROW_BYTES * training.num_steps
     seconds = probe.start_seconds + steps * probe.step_seconds
-    return of_probe(seconds), of_probe(probe.peak_memory_bytes), of_probe(disk)
+    return of_probed_seconds(seconds), of_probe(probe.peak_memory_bytes), of_probe(disk)
 
 
-def _probe(shapes: Sequence[Sections]) -> Iterator[Probe]:
+def _probe(shapes: Sequence[tuple[Sections, Stream]]) -> Iterator[Probe]:
     """A probe for each of the first shapes: all of them, unless they take too long."""
-    asked = json.dumps([shape.model_dump() for shape in shapes])
+    asked = json.dumps([(sections.model_dump(), stream.vocab_size) for sections, stream in shapes])
     command, limit_s = [sys.executable, "-m", "flows.quote_probe"], LIMIT_SECONDS * len(shapes)
     try:
         said = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, timeout=limit_s, check=False).stdout
@@ -107,11 +107,10 @@ def main() -> int:
     light_imports.install()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
-    vocabulary = int(params.lookup(params.read_yaml(), "tokenization.vocab_size"))
     start_seconds = None
-    for shape in json.load(sys.stdin):
+    for shape, vocab_size in json.load(sys.stdin):
         with tempfile.TemporaryDirectory() as folder:
-            probe = measure(Sections.model_validate(shape), vocabulary, Path(folder))
+            probe = measure(Sections.model_validate(shape), vocab_size, Path(folder))
         start_seconds = start_seconds or probe.start_seconds  # of the first alone: the others find everything imported
         print(json.dumps(asdict(probe) | {"start_seconds": start_seconds}), file=answers, flush=True)
     return 0
@@ -120,8 +119,11 @@ def main() -> int:
 def measure(sections: Sections, vocab_size: int, folder: Path) -> Probe:
     """Train the shape for some seconds, in a folder of its own."""
     begin_s, ends_s = time.monotonic(), list[float]()
+    from components.training.held_out import held_out_nats
     from components.training.pretrain import PretrainConfig, pretrain
     from components.training.resume import StateFile
+    from components.transformer.config import TransformerConfig
+    from components.transformer.model import GPT
 
     steps = max(LEAST_STEPS, min(MOST_STEPS, MOST_TOKENS // sections.training.batch_tokens))
     whole: dict[str, Any] = {"ramp_tokens": 0, "warmup_tokens": 0, "decay_tokens": None, "max_loss_spike_nats": None, "curve_points": 1}
@@ -136,6 +138,8 @@ def measure(sections: Sections, vocab_size: int, folder: Path) -> Probe:
     tokens = invent_tokens(folder / "tokens", training.train_tokens + sections.model.context_length + 1, vocab_size)
     with suppress(_Enough):
         pretrain(tokens, config, 0, folder / "out", StateFile(folder / "state", {}, every_steps=steps + 1), on_row)
+    transformer = TransformerConfig(**sections.model.model_dump(), vocab_size=vocab_size)
+    held_out_nats(GPT(transformer), tokens.stream("held_out"))  # of small models the peak of memory, for its batches are larger
     step_seconds = median(after - before for before, after in pairwise(ends_s))
     unit_bytes = 1 if sys.platform == "darwin" else 1024
     peak_bytes = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes)

@@ -15,7 +15,7 @@ from typing import Any
 
 from components.errors import InputError
 from flows import cells, command, database, graph, messages, provenance, quiet, quote_history, recorder, tracking, untracked
-from flows.runs import Recorded, Store
+from flows.runs import Recorded, Store, answering
 
 METRIC_NAME = re.compile(r"[\w\-. :/]+")  # what MLflow takes; the name of a law, "L(C) = A C^-b", is none
 BACKFILLED = "made of dvc.lock and metrics/: MLflow had no run of it"
@@ -47,7 +47,8 @@ def reconcile(uri: str, finished: Sequence[str] | None) -> Iterator[str]:
     for cell in store.end_those_without_process():
         yield f"{cell}: its MLflow run was left open by a process that is gone; closed as KILLED"
     for lost in _without_run(stages, store.all("attributes.status = 'FINISHED'") if stages else ()):
-        recorder.replay(_messages(lost), uri)
+        with answering(uri):
+            recorder.replay(_messages(lost), uri)
         yield f"{lost.name}: MLflow had no run of it; made of dvc.lock and metrics/"
 
 
@@ -65,7 +66,8 @@ def _tell_kept(uri: str) -> Iterator[str]:
     for path in untracked.pending():
         with untracked.taken(path) as messages:
             if messages:
-                recorder.replay(messages, uri)
+                with answering(uri):
+                    recorder.replay(messages, uri)
                 yield f"{messages[0]['name']}: MLflow was not told of its run when it ran; told now"
 
 

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,34 +58,32 @@ class Store:
         if uri.startswith("file:"):  # of a re-run alone (flows/reproduce.py)
             os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
 
         self._uri = uri
-        try:
-            with database.store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes that make or a flow starts
-                warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-                self._client = MlflowClient(tracking_uri=uri)
-                self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet
-        except (MlflowException, OSError) as error:
-            where = tracking.redact(uri)
-            raise InputError(f"{where}: no runs can be read, {tracking.one_line(error)}; mend MLFLOW_TRACKING_URI") from None
+        with answering(uri), database.store_lock(uri), warnings.catch_warnings():  # as quiet.env has it for processes of make or a flow
+            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+            self._client = MlflowClient(tracking_uri=uri)
+            self._client.search_experiments(max_results=1)  # a client of a server asks nothing of it yet
 
     def read(self, run_id: str) -> Recorded:
         """InputError if there is no such run, or the store does not answer."""
         from mlflow.exceptions import MlflowException
 
-        try:
-            return _recorded(self._client.get_run(run_id))
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        with answering(self._uri):
+            try:
+                return _recorded(self._client.get_run(run_id))
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
                 where = tracking.redact(self._uri)
                 raise InputError(f"{where} has no run {run_id!r}; give the id that MLflow shows on the page of the run") from None
-            raise InputError(f"MLflow: {tracking.one_line(error)}") from None
 
     def curves(self, run: Recorded) -> dict[str, Curve]:
         """Every value of every metric, but those of the machine."""
         names = [name for name in run.metrics if not name.startswith("system/")]
-        return {name: [(point.step, point.value) for point in self._client.get_metric_history(run.run_id, name)] for name in sorted(names)}
+        with answering(self._uri):
+            histories = {name: self._client.get_metric_history(run.run_id, name) for name in sorted(names)}
+        return {name: [(point.step, point.value) for point in history] for name, history in histories.items()}
 
     def file(self, run: Recorded, place: str, folder: Path) -> Path | None:
         """A file that was kept with the run, copied to ``folder`` unless it lies on this machine; None if it is gone."""
@@ -105,10 +104,12 @@ class Store:
 
     def all(self, where: str) -> Iterator[Recorded]:
         """Runs of every experiment that MLflow's filter ``where`` lets through, newest first."""
-        experiments = [found.experiment_id for found in self._client.search_experiments()]
+        with answering(self._uri):
+            experiments = [found.experiment_id for found in self._client.search_experiments()]
         token: str | None = None
         while experiments:
-            page = self._client.search_runs(experiments, where, max_results=PAGE_RUNS, page_token=token)
+            with answering(self._uri):
+                page = self._client.search_runs(experiments, where, max_results=PAGE_RUNS, page_token=token)
             yield from (_recorded(run) for run in page)
             if not (token := page.token):
                 return
@@ -116,15 +117,31 @@ class Store:
     def describe(self, run: Recorded, note: str) -> None:
         """Make ``note`` the description of the run, if it is not yet."""
         if run.tags.get(experiments.NOTE_TAG) != note:
-            self._client.set_tag(run.run_id, experiments.NOTE_TAG, note)
+            with answering(self._uri):
+                self._client.set_tag(run.run_id, experiments.NOTE_TAG, note)
 
     def end_those_without_process(self) -> list[str]:
         """Close as KILLED what is RUNNING though its process on this host is gone; their cells."""
         gone = [run for run in self.all("attributes.status = 'RUNNING'") if provenance.is_gone(run.tags.get(tracking.PROCESS_TAG, ""))]
         for run in gone:
-            self._client.set_tag(run.run_id, "reason", ENDED_REASON)
-            self._client.set_terminated(run.run_id, "KILLED")
+            with answering(self._uri):
+                self._client.set_tag(run.run_id, "reason", ENDED_REASON)
+                self._client.set_terminated(run.run_id, "KILLED")
         return [run.cell for run in gone]
+
+
+@contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """InputError, one line, where the store does not answer or another program has locked it."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        said = tracking.one_line(error).partition(" [SQL")[0]
+        advice = "another program holds it: end that, or wait and try again" if "is locked" in said else "mend MLFLOW_TRACKING_URI"
+        raise InputError(f"{tracking.redact(uri)}: no runs can be read, {said}; {advice}") from None
 
 
 def _recorded(run: "Run") -> Recorded:

@@ -60,9 +60,11 @@ def use_own_prefect_home() -> None:
 def use_running_prefect() -> None:
     """Let this process use the server of ``make ui`` if it runs; else Prefect starts one for the length of the flow.
 
-    A ``PREFECT_API_URL`` that the user has set is kept. Both servers keep their runs in the same database.
+    A ``PREFECT_API_URL`` that the user has set is kept. Both servers keep their runs in the same database. Prefect's own patience with the
+    latter, 20 s, is less than a first start takes on a busy machine.
     """
     use_own_prefect_home()
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", f"{START_SECONDS:.0f}")
     if "PREFECT_API_URL" not in os.environ and answers(prefect().url + prefect().health):
         os.environ["PREFECT_API_URL"] = f"{prefect().url}/api"
 

@@ -50,10 +50,9 @@ class Progress:
             self._gone = False
 
 
-def results(root: Path, children: Children, cells: Sequence[graph.Cell], states: Mapping[str, State[Any]], changed: bool) -> None:
-    """One table as an artifact of the flow run: each cell's state, result and MLflow run, under a link to the report."""
+def results(root: Path, cells: Sequence[graph.Cell], states: Mapping[str, State[Any]], runs: Mapping[str, Sequence[str]]) -> None:
+    """One table as an artifact of the flow run: each cell's state, result and MLflow run (``runs_of``), under a link to the report."""
     with _server_may_be_gone():
-        runs = _mlflow_pages(root, children, cells) if changed or "PREFECT_API_URL" in os.environ else {}
         rows = [_row(root, cell, str(states[cell.name].name), runs.get(cell.name, [])) for cell in cells]
         reports = [line for cell in cells if (line := _report(root, cell, runs.get(cell.name, [])))]
         head = ["| cell, its run in MLflow | state | result |", "| --- | --- | --- |"]
@@ -82,17 +81,20 @@ def _results(root: Path, cell: graph.Cell) -> Iterator[tuple[str, float]]:
 
 def _report(root: Path, cell: graph.Cell, run: Sequence[str]) -> str:
     """A browser opens no file from a page that a server sent, so the link leads to the copy in MLflow."""
-    place = links.report_of(cell)
+    place = links.report_of(cell.outs)
     if not place:
         return ""
     link = f"[The report]({pages.mlflow_page(run[1])}); " if len(run) > 1 else "The report: "
     return f"{link}`{(root / place).as_uri()}`"
 
 
-def _mlflow_pages(root: Path, children: Children, cells: Sequence[graph.Cell]) -> dict[str, list[str]]:
-    """Cell -> page of the run that made what it has, and of its report; asked for in a process that imports MLflow."""
+def runs_of(root: Path, children: Children, cells: Sequence[graph.Cell], changed: bool) -> dict[str, list[str]]:
+    """Cell -> page of the run that made what it has, and of its report; asked for in a process that imports MLflow.
+
+    None where nothing has changed and nobody will look: the server ends with the flow.
+    """
     said: list[str] = []
-    if tracking.tracking_uri():
+    if tracking.tracking_uri() and (changed or "PREFECT_API_URL" in os.environ):
         children.run([sys.executable, "-m", "flows.links", *(cell.name for cell in cells)], root, {}, said.append)
     found = {cell: places.split() for cell, _, places in (line.partition(" ") for line in said)}
     return {cell.name: found[cell.name] for cell in cells if cell.name in found}

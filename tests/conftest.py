@@ -4,10 +4,13 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flows import quiet
 
 quiet.set_variables()
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # how fast an example is is no matter
+settings.load_profile("busy")
 # Started in the background by a script, as a CI may do, a process ignores Ctrl-C and so do all that it starts; our tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

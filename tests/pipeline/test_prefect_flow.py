@@ -65,6 +65,15 @@ stages:
     outs: ["cell-${item.seed}"]
 """
 
+ONE_PARAMETER = """
+stages:
+  cell:
+    matrix: {seed: [0, 1, 2]}
+    cmd: "echo 1 > cell-${item.seed}"
+    params: [a]
+    outs: ["cell-${item.seed}"]
+"""
+
 # `slow` sleeps while the file `wait` is there; its grandchild does not end on SIGTERM.
 SLOW = """
 stages:
@@ -332,3 +341,26 @@ def test_the_graph_is_dvcs(repository: Callable[[str], Path], monkeypatch: pytes
         loaded.cells(["rung@x"])
     assert loaded.changed(list(cells)) == set(cells)
     assert loaded.changed([]) == set()
+
+
+def test_parameters_are_parsed_once_for_all_cells(repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from dvc.dependency import param
+
+    folder = repository(ONE_PARAMETER)
+    (folder / "params.yaml").write_text("a: 1\n", encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet"], cwd=folder, check=True)
+    monkeypatch.chdir(folder)
+    parsed: list[str] = []
+    load = param.load_path
+
+    def counted(path: str, *options: Any, **more: Any) -> Any:
+        parsed.append(path)
+        return load(path, *options, **more)
+
+    monkeypatch.setattr(param, "load_path", counted)
+    loaded = graph.Graph(folder)
+    names = [cell.name for cell in loaded.cells()]
+    assert loaded.changed(names) == set()
+    assert len(parsed) == 1
+    (folder / "params.yaml").write_text("a: 2\n", encoding="utf-8")
+    assert loaded.changed(names) == set(names)

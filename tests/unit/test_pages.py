@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from flows import experiments, forms, graph, links, pages, params, reconcile, showing
+from flows import experiments, forms, links, pages, params, reconcile, showing
 from flows.progress import Progress
 from flows.runs import Recorded
 from flows.stages.pretrain_model import Sections
@@ -83,6 +83,7 @@ def test_the_page_of_a_run_leads_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "`pretrain_target`" in note and "`0123456789ab` with changes" in note and "python -m flows.reproduce r1" in note
     assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note and "[report](#/report)" in note
     assert "Prefect" not in pages.note("r1", {"cell": "x"}) and "report" not in pages.note("r1", {"cell": "x"})
+    assert pages.leads_to_report(note) and not pages.leads_to_report(pages.note("r1", tags))
     monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.org/api")
     assert pages.prefect_page("f1") == "https://prefect.example.org/runs/flow-run/f1"
     assert pages.mlflow_page("#/x") == "http://127.0.0.1:5000/#/x"
@@ -102,8 +103,8 @@ def test_the_run_of_a_cell_is_the_newest_with_the_outputs_that_it_has_now(monkey
         def all(self, _: str) -> list[Recorded]:
             return [run("newer", "a", x="0"), run("new", "a", x="1"), run("old", "a", x="1"), run("other", "b", y="3")]
 
-    cells = [graph.Cell(name, (), (out,), "") for name, out in (("a", "x"), ("b", "y"))]
-    found = links.made_by(Store(), cells)  # type: ignore[arg-type]
+    assert links.outs_of(["a", "b", "never-run", "studies/dvc.yaml:s"]) == {"a": {"x": "1"}, "b": {"y": "2"}}
+    found = links.made_by(Store(), links.outs_of(["a", "b"]))  # type: ignore[arg-type]
     assert {cell: made.run_id for cell, made in found.items()} == {"a": "new"}
     assert links.page_of(found["a"]) == "#/experiments/7/runs/new?workflowType=machine_learning"
     assert links.page_of(found["a"], "report/index.html").startswith("#/experiments/7/runs/new/artifactPath/report/index.html?")

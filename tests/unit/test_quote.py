@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components.capability.tokens import VOCAB_SIZE
 from components.errors import InputError
 from components.transformer.accounting import train_flops
 from components.transformer.config import TransformerConfig
@@ -24,6 +25,10 @@ def recorded(name: str, seconds: float, device: str | None = None, flops: float 
     costs = {tracking.DURATION_SECONDS: seconds, tracking.PEAK_MEMORY_BYTES: 5e8, tracking.DISK_BYTES: 1e6}
     metrics = costs | ({} if flops is None else {"train_flops": flops})
     return Recorded("id", "1", "FINISHED", seconds, tags, values | {"seed": seed}, metrics)
+
+
+def flops_of(name: str) -> float:
+    return quote_history.History([], {}).flops(BY_NAME[name].command)
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def test_a_new_arm_is_quoted_from_runs_of_its_kind_and_by_its_operations(launch:
     rungs = [cell.name for cell in WHOLE if cell.name.startswith("pretrain_ladder") and cell.name.endswith("-0")]  # seeds cost the same
 
     def seconds(name: str) -> float:
-        return 5 + quote_history.train_flops(quote_history.cell_values(BY_NAME[name].command)[0]) / 1e10
+        return 5 + flops_of(name) / 1e10
 
     past = [recorded(name, seconds(name), flops=1e10 * (seconds(name) - 5)) for name in rungs]
     launch(past, {"pretrain_target"})
@@ -87,7 +92,15 @@ def test_operations_are_those_that_the_stage_reports() -> None:
     training = params.lookup(params.read_yaml(), "training")
     config = TransformerConfig(**model, vocab_size=params.lookup(params.read_yaml(), "tokenization.vocab_size"))
     tokens = training["train_tokens"] // training["batch_tokens"] * training["batch_tokens"]
-    assert quote_history.train_flops(values) == train_flops(config, tokens)
+    assert quote_history.train_flops(values, config.vocab_size) == train_flops(config, tokens)
+
+
+def test_a_cell_of_the_small_tasks_is_quoted_for_its_own_vocabulary() -> None:
+    text, tasks = (quote_history.stream_of(BY_NAME[name].command) for name in ("pretrain_target", "pretrain_capability_target"))
+    assert (text.vocab_size, tasks.vocab_size) == (params.lookup(params.read_yaml(), "tokenization.vocab_size"), VOCAB_SIZE)
+    assert tasks.held_out_tokens == params.lookup(params.read_yaml(), "capability.problems.held_out_tokens")
+    values, _ = quote_history.cell_values(BY_NAME["pretrain_capability_target"].command)
+    assert flops_of("pretrain_capability_target") == quote_history.train_flops(values, VOCAB_SIZE)
 
 
 def test_runs_of_another_device_are_no_evidence(launch: Callable[..., None]) -> None:
@@ -117,10 +130,10 @@ def test_what_is_unknown_is_probed_once_a_shape(launch: Callable[..., None], mon
     assert rung.seconds is not None and rung.memory_bytes is not None and rung.seconds.basis == "a probe"
     sections = quote_history.cell_sections(BY_NAME[rung.name].command)[0]
     assert isinstance(sections, Sections)
-    assert rung.seconds.middle == pytest.approx(5 + 0.1 * sections.training.num_steps, rel=0.1)  # and what is held out
-    assert rung.seconds.middle > 5 + 0.1 * sections.training.num_steps
+    assert rung.seconds.low == pytest.approx(5 + 0.1 * sections.training.num_steps, rel=0.1)  # and what is held out
+    assert rung.seconds.high == pytest.approx(1.6 * rung.seconds.low, rel=0.05)
     assert rung.memory_bytes.middle == pytest.approx(1e9)
-    assert rung.flops == quote_history.train_flops(quote_history.cell_values(BY_NAME[rung.name].command)[0])
+    assert rung.flops == flops_of(rung.name)
 
 
 def test_a_launch_above_the_budget_is_refused_by_its_upper_bound(launch: Callable[..., None]) -> None:
