@@ -164,7 +164,7 @@ def overhead_row(repeats: int) -> harness.Row:
 
 
 def noise_scale_row(bf16: bool, repeats: int) -> harness.Row:
-    """Its cost beside the gradients that it is made from."""
+    """Its share of a step."""
     from benchmarks.peers import product_steps
 
     shares = product_steps.noise_scale_percent(SMALL, bf16, MICRO_BATCHES, repeats)
