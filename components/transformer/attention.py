@@ -37,4 +37,4 @@ class CausalSelfAttention(nn.Module):
 
     def _heads(self, joined: Tensor) -> Tensor:
         """[..., 3 D] -> [..., 3, H, K]."""
-        return joined.unflatten(-1, (3, self.num_heads, -1))
+        return joined.view(*joined.shape[:-1], 3, self.num_heads, joined.shape[-1] // (3 * self.num_heads))

@@ -139,7 +139,9 @@ def test_attention_in_blocks_is_causal_attention(length: int, width: int, monkey
     monkeypatch.setattr(causal_attention, "BLOCK_QUERIES", {torch.float32: 8, torch.bfloat16: 8})
     torch.manual_seed(0)
     inputs = torch.randn(2, length, 3, 3, width), torch.randn(3, 3, width)
-    assert_same(causal_attention.causal_attention, plain_attention, *inputs, atol=2e-5)  # the gradient of the keys' bias is 0 but for rounding
+    assert_same(
+        causal_attention.causal_attention, plain_attention, *inputs, atol=2e-5
+    )  # the gradient of the keys' bias is 0 but for rounding
     exact = gradients(plain_attention, *inputs)
     halves = [x.bfloat16() for x in inputs]
     for ours, truth in zip(gradients(causal_attention.causal_attention, *halves), exact, strict=True):
