@@ -164,10 +164,10 @@ def test_attention_in_blocks_is_taken_without_dropout_and_changes_nothing(dropou
 @pytest.mark.parametrize("width", [1, 16, 17, 100])
 def test_gelu_in_one_pass_is_the_tanh_form(width: int) -> None:
     x, bias = torch.linspace(-12, 12, 3 * width).view(3, width), torch.linspace(-1, 1, width)
-    assert_same(biased_gelu, plain_gelu, x, bias)
+    assert_same(biased_gelu, plain_gelu, x, bias, atol=3e-6)  # far below 0 torch rounds 1 + tanh to 0
     assert_same(biased_gelu, plain_gelu, x.bfloat16(), bias.bfloat16(), rtol=0.01, atol=0.02)
     with torch.inference_mode():
-        torch.testing.assert_close(biased_gelu(x, bias), plain_gelu(x, bias), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(biased_gelu(x, bias), plain_gelu(x, bias), rtol=1e-5, atol=3e-6)
 
 
 def test_loss_of_a_model_is_that_of_its_logits() -> None:
