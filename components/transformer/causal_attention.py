@@ -37,7 +37,7 @@ class _CausalAttention(torch.autograd.Function):
     def forward(ctx: Any, product_BT3HK: Tensor, bias_3HK: Tensor) -> Tensor:
         batch, length, _, num_heads, width = product_BT3HK.shape
         heads_3BHTK = product_BT3HK.new_empty(3, batch, num_heads, length, width)
-        kernels.split_heads(*(kernels.floats(x) for x in (product_BT3HK.contiguous(), bias_3HK, heads_3BHTK)))
+        kernels.split_heads(*(kernels.floats(x) for x in (product_BT3HK.contiguous(), bias_3HK.clone(), heads_3BHTK)))  # clone: see gelu.py
         q, k, v = heads_3BHTK.flatten(1, 2)
         y_NTK, kept = torch.empty_like(q), []
         for start, end in _blocks(length, q.dtype):

@@ -31,7 +31,7 @@ class _BiasedGelu(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, bias: Tensor) -> Tensor:
         x = x.contiguous()
         y, slope = torch.empty_like(x), torch.empty_like(x)
-        kernels.gelu(_rows(x), kernels.floats(bias), _rows(y), _rows(slope))
+        kernels.gelu(_rows(x), kernels.floats(bias.clone()), _rows(y), _rows(slope))  # FSDP2 frees the bias: numpy must not hold it
         ctx.save_for_backward(slope)
         ctx.bias_type = bias.dtype
         return y
