@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +25,8 @@ from flows import quiet
 SMALL = Shape("6 x 384, V 8k, T 256", 6, 384, 6, vocab_size=8192, context_length=256, batch_sequences=8)
 LARGE = Shape("12 x 768, V 50k, T 512", 12, 768, 12, vocab_size=50257, context_length=512, batch_sequences=2)
 TINY = Shape("3 x 96, V 2k, T 128", 3, 96, 6, vocab_size=2048, context_length=128, batch_sequences=4)
+GPT3_SMALL_LAYER = Shape("d 768, T 2048", 1, 768, 12, vocab_size=1, context_length=2048, batch_sequences=1)
+BAND_TOKENS = 256  # GPT-3's is not published
 NANOGPT_AS_IT_SHIPS, NANOGPT, TRANSFORMERS, LITGPT = "nanoGPT as it ships, fp32", "nanoGPT", "transformers", "litgpt"
 AT_LEAST = {
     SMALL: {NANOGPT_AS_IT_SHIPS: 2.0, NANOGPT: 1.2, TRANSFORMERS: 1.3, LITGPT: 1.25},
@@ -62,6 +64,7 @@ def main() -> int:
     rows = []
     for shape, repeats in ((SMALL, 5 if args.quick else 11), (LARGE, 3 if args.quick else 5), (TINY, 60)):
         rows += step_rows(shape, bf16, peak, repeats, args.nanogpt, args.litgpt)
+    rows.append(band_row(bf16, 5 if args.quick else 15))
     rows += [overhead_row(3 if args.quick else 7), noise_scale_row(bf16, 3 if args.quick else 9), ladder_row(1 if args.quick else 5)]
     return harness.finish("train", rows)
 
@@ -116,7 +119,7 @@ def step_rows(shape: Shape, bf16: bool, peak: float, repeats: int, nanogpt: Path
     return [_step_row(shape, name, times, at_least, peak) for name, at_least in wanted.items() if _is_there(shape, name, times)]
 
 
-def interleave(steps: dict[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+def interleave(steps: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Seconds of each step, in rounds of one step each, so that a busy moment meets all; says if there were such moments."""
     import torch
 
@@ -151,6 +154,18 @@ def _step_row(shape: Shape, name: str, times: dict[str, list[float]], at_least: 
     return row
 
 
+def band_row(bf16: bool, repeats: int) -> harness.Row:
+    """A banded layer's attention against a dense one's; on paper it takes 0.56 of the operations, its linear layers included."""
+    steps = {str(band): training_steps.attention(GPT3_SMALL_LAYER, band, bf16) for band in (BAND_TOKENS, None)}
+    for step in steps.values():
+        step()
+    times = interleave(steps, repeats)
+    what = f"attention, {GPT3_SMALL_LAYER.name}, band of {BAND_TOKENS}"
+    row = harness.Row(what, "dense", "s", tuple(times[str(BAND_TOKENS)]), tuple(times["None"]), 1.0)
+    harness.show(row)
+    return row
+
+
 def overhead_row(repeats: int) -> harness.Row:
     """A step of the pretrain stage, with loader, Lightning, curve and tracking, less the bare step; medians of each round."""
     from benchmarks.peers import product_steps
@@ -164,7 +179,7 @@ def overhead_row(repeats: int) -> harness.Row:
 
 
 def noise_scale_row(bf16: bool, repeats: int) -> harness.Row:
-    """Its cost beside the gradients that it is made from."""
+    """Its share of a step."""
     from benchmarks.peers import product_steps
 
     shares = product_steps.noise_scale_percent(SMALL, bf16, MICRO_BATCHES, repeats)

@@ -1,6 +1,6 @@
-"""What each process does that torchrun starts for tests/numerics/test_devices.py and tests/gpu/test_devices.py:
+"""What each process does that tests/numerics/test_devices.py starts, and torchrun for tests/gpu/test_devices.py:
 
-``torchrun --nproc-per-node 2 -m tests.two_devices FOLDER cpu``
+``torchrun --nproc-per-node 1 -m tests.two_devices FOLDER``
 """
 
 import sys
@@ -77,4 +77,4 @@ def on_gpu(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"cpu": on_cpu, "gpu": on_gpu}[sys.argv[2]](Path(sys.argv[1]))
+    on_gpu(Path(sys.argv[1]))

@@ -99,13 +99,14 @@ def _bare_seconds(loaded: Sections) -> float:
 
 
 def noise_scale_percent(shape: Shape, bf16: bool, micro_batches: int, repeats: int) -> list[float]:
-    """Share of a step's gradients [%] that goes into the norms of its micro-batches and the estimate, once for each step.
+    """Share of a step [%] that goes into the norms of its micro-batches and the estimate, once for each step.
 
-    In processor time, of the code that the stage runs. Adding the gradients up is not counted: autograd would do it otherwise.
+    In processor time, of the code that the stage runs. Neither adding the gradients up nor the norm that clips is counted: both
+    would be there without it.
     """
     import torch
 
-    from components.training.lit_model import LitGPT
+    from components.training.lit_model import LitGPT, _clip
     from components.transformer.model import GPT
 
     class Bare(LitGPT):
@@ -116,15 +117,19 @@ def noise_scale_percent(shape: Shape, bf16: bool, micro_batches: int, repeats: i
 
     training = params.load(Sections, []).training
     module, spent = Bare(GPT(shape.config()), training), _Stopwatch()
+    optimizer = module.configure_optimizers()
     parameters: list[torch.Tensor] = list(module.model.parameters())
     parts = torch.chunk(shape.tokens(), micro_batches)
     shares = []
-    with spent.on(torch.nn.utils, "get_total_norm"), spent.on(module, "_measure_noise"), autocast(bf16):
+    with autocast(bf16):
         for _ in range(1 + repeats):
             start, spent.seconds = time.process_time(), 0.0
-            _, norms = module._accumulate_gradients(parts, parameters)
-            module.last_row = {"grad_norm": 1.0}
-            module._measure_noise(parts, norms)
+            with spent.on(torch.nn.utils, "get_total_norm"):
+                _, norms = module._accumulate_gradients(parts, parameters)
+            module.last_row = {"grad_norm": _clip(parameters, training.grad_clip_norm)}
+            with spent.on(module, "_measure_noise"):
+                module._measure_noise(parts, norms)
+            optimizer.step()
             shares.append(100 * spent.seconds / (time.process_time() - start))
             module.zero_grad()
     return shares[1:]

@@ -94,6 +94,23 @@ def ours(shape: Shape, bf16: bool) -> Callable[[], float]:
     return _stepper(model, lambda: next_token_loss(model, tokens), bf16)
 
 
+def attention(shape: Shape, band_tokens: int | None, bf16: bool) -> Callable[[], None]:
+    """Attention of one layer of ours, forward and backward, its linear layers included; dense where there is no band."""
+    import torch
+
+    from components.transformer.attention import CausalSelfAttention
+
+    layer = CausalSelfAttention(shape.config(), band_tokens)
+    x_BTD = torch.randn(shape.batch_sequences, shape.context_length, shape.d_model, requires_grad=True)
+
+    def step() -> None:
+        with autocast(bf16):
+            total = layer(x_BTD).sum()
+        total.backward()
+
+    return step
+
+
 def nanogpt(shape: Shape, bf16: bool, checkout: Path) -> Callable[[], float]:
     """Its model.py and the loss that this returns."""
     sys.path.insert(0, str(checkout))

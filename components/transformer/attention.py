@@ -2,10 +2,11 @@
 
 # Shapes: B batch, T positions, D d_model, H heads, K width of one head (D = H * K).
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.transformer.banded import banded_attention
-from components.transformer.causal_attention import causal_attention
+from components.transformer.causal_attention import causal_attention, is_faster
 from components.transformer.config import TransformerConfig
 
 
@@ -22,13 +23,18 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
-        batch, length, width = x_BTD.shape
-        heads_BT3HK = self.query_key_value(x_BTD).view(batch, length, 3, self.num_heads, width // self.num_heads)
-        dropout = self.dropout if self.training else 0.0
-        if self.band_tokens is None:
-            y_BTD = causal_attention(heads_BT3HK, dropout)
+        layer, dropout = self.query_key_value, self.dropout if self.training else 0.0
+        if self.band_tokens is None and is_faster(x_BTD, layer.weight, dropout):
+            y_BTD = causal_attention(self._heads(F.linear(x_BTD, layer.weight)), self._heads(layer.bias))
         else:
-            q_BHTK, k_BHTK, v_BHTK = heads_BT3HK.permute(2, 0, 3, 1, 4).unbind(0)
-            y_BHTK = banded_attention(q_BHTK, k_BHTK, v_BHTK, self.band_tokens, dropout)
-            y_BTD = y_BHTK.transpose(1, 2).reshape(batch, length, width)
+            q_BHTK, k_BHTK, v_BHTK = self._heads(layer(x_BTD)).permute(2, 0, 3, 1, 4).unbind(0)
+            if self.band_tokens is None:
+                y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+            else:
+                y_BHTK = banded_attention(q_BHTK, k_BHTK, v_BHTK, self.band_tokens, dropout)
+            y_BTD = y_BHTK.transpose(1, 2).flatten(2)
         return self.projection(y_BTD)  # type: ignore[no-any-return]
+
+    def _heads(self, joined: Tensor) -> Tensor:
+        """[..., 3 D] -> [..., 3, H, K]."""
+        return joined.view(*joined.shape[:-1], 3, self.num_heads, joined.shape[-1] // (3 * self.num_heads))

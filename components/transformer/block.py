@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from components.transformer.attention import CausalSelfAttention
 from components.transformer.config import TransformerConfig
-from components.transformer.gelu import gelu
+from components.transformer.gelu import linear_gelu
 
 NORM_EPSILON = 1e-5  # GPT-1 and GPT-2 released code
 
@@ -21,7 +21,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]."""
-        return self.projection(gelu(self.expansion(x_BTD)))  # type: ignore[no-any-return]
+        return self.projection(linear_gelu(x_BTD, self.expansion.weight, self.expansion.bias))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):

@@ -5,7 +5,6 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from components.transformer import kernels
@@ -16,19 +15,18 @@ NARROW = 16  # heads narrower than this are multiplied from the left: in float32
 LONGEST_TOKENS = 1024  # beyond, the kept probabilities (2 H T^2 bytes a sequence and layer in float32) outweigh the gain
 
 
-def causal_attention(heads_BT3HK: Tensor, dropout: float) -> Tensor:
-    """Queries, keys and values [B, T, 3, H, K] -> [B, T, H * K]; position t reads 0..t, scores scaled by 1/sqrt(K).
+def is_faster(x_BTD: Tensor, weight: Tensor, dropout: float) -> bool:
+    """Whether ``causal_attention`` is to be taken for such states: torch's own kernel recomputes the probabilities in its backward pass.
 
-    torch's own kernel recomputes the probabilities in its backward pass; it is taken on a GPU, with dropout, and at the
-    lengths at which keeping them gains nothing.
+    That one is taken on a GPU, with dropout, and at the lengths at which keeping them gains nothing.
     """
-    batch, length, _, num_heads, width = heads_BT3HK.shape
-    is_middling = heads_BT3HK.dtype in BLOCK_QUERIES and SHORTEST_TOKENS <= length <= LONGEST_TOKENS
-    if heads_BT3HK.is_cuda or dropout or not is_middling:
-        q_BHTK, k_BHTK, v_BHTK = heads_BT3HK.permute(2, 0, 3, 1, 4).unbind(0)
-        y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
-        return y_BHTK.transpose(1, 2).reshape(batch, length, num_heads * width)
-    y_BTD: Tensor = _CausalAttention.apply(heads_BT3HK)
+    is_middling = SHORTEST_TOKENS <= x_BTD.shape[1] <= LONGEST_TOKENS
+    return kernels.are_for(x_BTD) and kernels.product_type(weight) in BLOCK_QUERIES and is_middling and not dropout
+
+
+def causal_attention(product_BT3HK: Tensor, bias_3HK: Tensor) -> Tensor:
+    """Queries, keys and values, all but their bias, -> [B, T, H * K]; position t reads 0..t, scores scaled by 1/sqrt(K)."""
+    y_BTD: Tensor = _CausalAttention.apply(product_BT3HK, bias_3HK)
     return y_BTD
 
 
@@ -36,21 +34,23 @@ class _CausalAttention(torch.autograd.Function):
     """Blocks read no key behind their last query: at T positions 1/2 + BLOCK_QUERIES/(2 T) of the square is computed."""
 
     @staticmethod
-    def forward(ctx: Any, heads_BT3HK: Tensor) -> Tensor:
-        batch, length, _, num_heads, width = heads_BT3HK.shape
-        q, k, v = heads_BT3HK.permute(2, 0, 3, 1, 4).reshape(3, batch * num_heads, length, width)
+    def forward(ctx: Any, product_BT3HK: Tensor, bias_3HK: Tensor) -> Tensor:
+        batch, length, _, num_heads, width = product_BT3HK.shape
+        heads_3BHTK = product_BT3HK.new_empty(3, batch, num_heads, length, width)
+        kernels.split_heads(*(kernels.floats(x) for x in (product_BT3HK.contiguous(), bias_3HK.clone(), heads_3BHTK)))  # clone: see gelu.py
+        q, k, v = heads_3BHTK.flatten(1, 2)
         y_NTK, kept = torch.empty_like(q), []
         for start, end in _blocks(length, q.dtype):
-            p_NRE = torch.bmm(q[:, start:end], k[:, :end].transpose(1, 2))
+            p_NRE = torch.bmm(q[:, start:end], _packed(k[:, :end]).transpose(1, 2))
             kernels.causal_softmax(kernels.floats(p_NRE), width**-0.5)
             _put_product(y_NTK[:, start:end], p_NRE, v[:, :end])
             kept.append(p_NRE)
         ctx.save_for_backward(q, k, v, *kept)
-        ctx.batch = batch
+        ctx.batch, ctx.bias_type = batch, bias_3HK.dtype
         return y_NTK.view(batch, num_heads, length, width).transpose(1, 2).reshape(batch, length, -1)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         q, k, v, *kept = ctx.saved_tensors
         rows, length, width = q.shape
         dy = gradients[0].view(ctx.batch, length, -1, width).transpose(1, 2).reshape(rows, length, width)
@@ -58,12 +58,20 @@ class _CausalAttention(torch.autograd.Function):
         dq, dk, dv = gradient
         for (start, end), p_NRE in zip(reversed(_blocks(length, q.dtype)), reversed(kept), strict=True):
             dy_NRK, last = dy[:, start:end], end == length  # the last block reaches every key: it sets what the others add to
-            ds_NRE = torch.bmm(dy_NRK, v[:, :end].transpose(1, 2))
+            ds_NRE = torch.bmm(dy_NRK, _packed(v[:, :end]).transpose(1, 2))
             kernels.causal_softmax_gradient(kernels.floats(ds_NRE), kernels.floats(p_NRE), width**-0.5)
             _put_product(dq[:, start:end], ds_NRE, k[:, :end])
             _put_product(dk[:, :end], ds_NRE.transpose(1, 2), q[:, start:end], added=not last)
             _put_product(dv[:, :end], p_NRE.transpose(1, 2), dy_NRK, added=not last)
-        return gradient.view(3, ctx.batch, -1, length, width).permute(1, 3, 0, 2, 4)
+        heads_3BHTK, num_heads = gradient.view(3, ctx.batch, -1, length, width), rows // ctx.batch
+        product_gradient, bias_gradient = q.new_empty(ctx.batch, length, 3, num_heads, width), torch.zeros(3, num_heads, width)
+        kernels.join_heads(kernels.floats(heads_3BHTK), kernels.floats(product_gradient), bias_gradient.numpy())
+        return product_gradient, bias_gradient.to(ctx.bias_type)
+
+
+def _packed(x_NEK: Tensor) -> Tensor:
+    """Without gaps in bfloat16, for which torch would make a copy of the transposed tensor, element by element."""
+    return x_NEK.contiguous() if x_NEK.dtype == torch.bfloat16 else x_NEK
 
 
 def _put_product(out: Tensor, a: Tensor, b: Tensor, added: bool = False) -> None:

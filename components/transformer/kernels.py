@@ -4,7 +4,8 @@ Arithmetic is in float32 whatever the arrays hold; numpy has no bfloat16, so suc
 thread, so that sums have one order. Powers are of 2: exp2 is a polynomial here, right to 3e-7 (relative), as torch's is to 1e-7.
 """
 
-# Shapes: P elements, C positions of one chunk, V vocab_size, N heads of all sequences, R queries of one block, E keys.
+# Shapes: P elements, M positions, W width, C positions of one chunk, V vocab_size, N heads of all sequences,
+# R queries of one block, E keys; B batch, T positions, H heads, K width of one head.
 
 import math
 from collections.abc import Callable
@@ -39,6 +40,11 @@ def floats(tensor: Tensor) -> np.ndarray:
 def are_for(tensor: Tensor) -> bool:
     """Whether the kernels compute on such a tensor."""
     return not tensor.is_cuda and tensor.dtype in (torch.float32, torch.bfloat16)
+
+
+def product_type(weight: Tensor) -> torch.dtype:
+    """In which a matrix product with ``weight`` is computed on a CPU."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight.dtype
 
 
 def _kernel(*may: str) -> Callable[[F], F]:
@@ -93,30 +99,45 @@ def _exp2(power: Any) -> Any:
 
 
 @_kernel("arcp")
-def gelu(x: np.ndarray, y: np.ndarray, slope: np.ndarray) -> None:
-    """y = GELU(x), its tanh form, and its derivative ``slope``; all [P]."""
-    for place in range(x.size):
-        value = _get(x, place)
-        square = value * value
-        power = -_GELU_SLOPE * _LOG2_E * value * (_ONE + _GELU_CUBE * square)
-        sigmoid = _ONE / (_ONE + _exp2(-_LEAST if power > -_LEAST else power))
-        product = value * sigmoid
-        _put(y, place, product)
-        _put(slope, place, sigmoid + _GELU_SLOPE * (product - product * sigmoid) * (_ONE + _THREE * _GELU_CUBE * square))
+def gelu(x: np.ndarray, bias: np.ndarray, y: np.ndarray, slope: np.ndarray) -> None:
+    """y = GELU(x + bias), its tanh form, and its derivative ``slope``; all [M, W] but for the bias, [W]."""
+    for row in range(len(x)):
+        x_row, y_row, slope_row = x[row], y[row], slope[row]
+        for place in range(x_row.size):
+            value = _get(x_row, place) + _get(bias, place)
+            square = value * value
+            power = -_GELU_SLOPE * _LOG2_E * value * (_ONE + _GELU_CUBE * square)
+            sigmoid = _ONE / (_ONE + _exp2(-_LEAST if power > -_LEAST else power))
+            product = value * sigmoid
+            _put(y_row, place, product)
+            _put(slope_row, place, sigmoid + _GELU_SLOPE * (product - product * sigmoid) * (_ONE + _THREE * _GELU_CUBE * square))
 
 
 @_kernel()
-def softmax_errors(logits: np.ndarray, targets: np.ndarray, factor: float) -> float:
+def gelu_gradient(gradient: np.ndarray, slope: np.ndarray, x_gradient: np.ndarray, bias_gradient: np.ndarray) -> None:
+    """x_gradient = gradient * slope, all [M, W]; its sum over the positions is added to ``bias_gradient``, float32 [W]."""
+    for row in range(len(gradient)):
+        gradient_row, slope_row, x_row = gradient[row], slope[row], x_gradient[row]
+        for place in range(gradient_row.size):
+            value = _get(gradient_row, place) * _get(slope_row, place)
+            _put(x_row, place, value)
+            bias_gradient[place] += value
+
+
+@_kernel()
+def softmax_errors(logits: np.ndarray, vocab_size: int, targets: np.ndarray, factor: float) -> float:
     """The summed cross-entropy [nats] of softmax(logits) against ``targets``; its gradient times ``factor`` overwrites the logits.
 
     Args:
-        logits: [C, V].
+        logits: [C, at least V]; what lies behind V is set to 0.
+        vocab_size: V.
         targets: int64 [C]; an id outside 0 to V - 1 raises IndexError.
         factor: 1 for the gradient of the sum.
     """
-    nats, powers = 0.0, np.empty(logits.shape[1], np.float32)
+    nats, powers = 0.0, np.empty(vocab_size, np.float32)
     for row in range(len(logits)):
-        values, target = logits[row], targets[row]
+        values, target = logits[row][:vocab_size], targets[row]
+        logits[row][vocab_size:] = 0
         if target < 0 or target >= len(values):
             raise IndexError("a target id is outside the vocabulary")
         most, logit = _most(values), _get(values, target)
@@ -126,6 +147,32 @@ def softmax_errors(logits: np.ndarray, targets: np.ndarray, factor: float) -> fl
         _scale(values, powers, scale)
         _put(values, target, powers[target] * scale - np.float32(factor))
     return nats
+
+
+@_kernel()
+def split_heads(product: np.ndarray, bias: np.ndarray, heads: np.ndarray) -> None:
+    """heads = product + bias: [B, T, 3, H, K] and [3, H, K] -> [3, B, H, T, K]."""
+    for sequence in range(product.shape[0]):
+        for position in range(product.shape[1]):
+            for part in range(3):
+                for head in range(product.shape[3]):
+                    row, added, out = product[sequence, position, part, head], bias[part, head], heads[part, sequence, head, position]
+                    for place in range(row.size):
+                        _put(out, place, _get(row, place) + _get(added, place))
+
+
+@_kernel()
+def join_heads(heads: np.ndarray, joined: np.ndarray, bias_gradient: np.ndarray) -> None:
+    """The way back for gradients: [3, B, H, T, K] -> [B, T, 3, H, K], and their sums are added to float32 [3, H, K]."""
+    for sequence in range(joined.shape[0]):
+        for position in range(joined.shape[1]):
+            for part in range(3):
+                for head in range(joined.shape[3]):
+                    row, out = heads[part, sequence, head, position], joined[sequence, position, part, head]
+                    total = bias_gradient[part, head]
+                    for place in range(row.size):
+                        _put(out, place, _get(row, place))
+                        total[place] += _get(row, place)
 
 
 @_kernel()

@@ -2,8 +2,10 @@
 
 import csv
 import math
+import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,21 +30,35 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def torchrun(folder: Path, processes: int, runs: str) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    done = subprocess.run(
-        [*command, "-m", "tests.two_devices", str(folder), runs], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
+def as_rank(rank: int, port: int, folder: Path) -> None:
+    """What torchrun sets for each process, and what it starts."""
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    two_devices.on_cpu(folder)
+
+
+def two_processes(folder: Path) -> None:
+    """Forked from one that has imported torch and Lightning: two that import them take longer to start than to train."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["components.training.pretrain"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [context.Process(target=as_rank, args=(rank, port, folder), daemon=True) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(280)
+    assert [process.exitcode for process in processes] == [0, 0]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every run of one process and of two, in one start of two."""
+    """Every run of one process and of two."""
     folder = tmp_path_factory.mktemp("runs")
     write_tiny_tokens(folder / "tokens")
     train(folder, "one", ONE, "one.state")
-    torchrun(folder, 2, "cpu")
+    two_processes(folder)
     return folder
 
 
@@ -102,14 +118,14 @@ def test_a_batch_that_the_devices_cannot_share_is_refused_before_any_process_sta
 
 @pytest.mark.slow
 def test_the_stage_starts_its_processes_ends_them_when_it_is_ended_and_goes_on(tmp_path: Path) -> None:
-    """By Lightning's launcher, with the imports of a stage."""
+    """First by Lightning's launcher, then by torchrun, with the imports of a stage."""
     write_tiny_tokens(tmp_path / "tokens", num_documents=400)
     training = TRAINING.model_dump() | {"train_tokens": 20_000}
     sections = {"model": MODEL.model_dump(), "training": training, "compute": TWO["fsdp"].model_dump()}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
-    command = [sys.executable, "-m", "flows.stages.pretrain_model", "--tokens", "tokens", "--out", "out", "--metrics", "metrics.json"]
+    stage = ["-m", "flows.stages.pretrain_model", "--tokens", "tokens", "--out", "out", "--metrics", "metrics.json"]
     options = {"cwd": tmp_path, "env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, start_new_session=True, **options)  # type: ignore[call-overload]
+    process = subprocess.Popen([sys.executable, *stage], start_new_session=True, **options)  # type: ignore[call-overload]
     while process.poll() is None and not list(tmp_path.glob("scratch/*.state")):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)  # to the first process alone
@@ -119,7 +135,8 @@ def test_the_stage_starts_its_processes_ends_them_when_it_is_ended_and_goes_on(t
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # no process is left
     assert not (tmp_path / "out").exists()
-    done = subprocess.run(command, check=True, timeout=240, **options)  # type: ignore[call-overload]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, *stage], check=True, timeout=240, **options)  # type: ignore[call-overload]
     assert done.stdout.count("going on from pretrain_model-") == done.stdout.count("held-out loss") == 1
     assert curve(tmp_path / "out")["step"] == list(range(1, len(curve(tmp_path / "out")["step"]) + 1))
     assert read_json(tmp_path / "metrics.json")["loss_nats"] < 2

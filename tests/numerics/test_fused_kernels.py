@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from components.training.lit_model import next_token_loss
-from components.transformer import causal_attention, fused_loss, gelu, kernels
+from components.transformer import attention, causal_attention, fused_loss, gelu, kernels
 from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 
@@ -82,13 +82,13 @@ def test_one_nan_among_many_is_not_lost(dtype: torch.dtype) -> None:
     for nan in (torch.nan, -torch.nan):
         logits = torch.zeros(3, 40, dtype=dtype)
         logits[1, 7] = nan
-        assert math.isnan(kernels.softmax_errors(kernels.floats(logits), np.zeros(3, np.int64), 1.0))
+        assert math.isnan(kernels.softmax_errors(kernels.floats(logits), 40, np.zeros(3, np.int64), 1.0))
         assert logits.isnan().any(1).tolist() == [False, True, False]
         scores = torch.zeros(1, 3, 40, dtype=dtype)
         scores[0, 1, 7] = nan
         kernels.causal_softmax(kernels.floats(scores), 1.0)
         assert scores[0].isnan().any(1).tolist() == [False, True, False]
-        assert gelu.gelu(logits).isnan().any(1).tolist() == [False, True, False]
+        assert biased_gelu(logits, torch.zeros(40)).isnan().any(1).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -119,8 +119,17 @@ def test_loss_under_autocast_is_float32_and_near_the_exact_one() -> None:
         assert (mine - truth).norm() < 1.2 * (theirs - truth).norm() < 0.02 * truth.norm()
 
 
-def plain_attention(heads_BT3HK: Tensor) -> Tensor:
-    q, k, v = heads_BT3HK.permute(2, 0, 3, 1, 4).unbind(0)
+def biased_gelu(x: Tensor, bias: Tensor) -> Tensor:
+    """By way of a product that hands on what it is given."""
+    return gelu.linear_gelu(x, torch.eye(x.shape[-1], dtype=x.dtype), bias)
+
+
+def plain_gelu(x: Tensor, bias: Tensor) -> Tensor:
+    return F.gelu(x + bias, approximate="tanh")
+
+
+def plain_attention(product_BT3HK: Tensor, bias_3HK: Tensor) -> Tensor:
+    q, k, v = (product_BT3HK + bias_3HK).permute(2, 0, 3, 1, 4).unbind(0)
     return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
 
 
@@ -128,26 +137,37 @@ def plain_attention(heads_BT3HK: Tensor) -> Tensor:
 @pytest.mark.parametrize("length", [1, 5, 8, 12, 16, 21])
 def test_attention_in_blocks_is_causal_attention(length: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(causal_attention, "BLOCK_QUERIES", {torch.float32: 8, torch.bfloat16: 8})
-    monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", 1)
-    heads = torch.randn(2, length, 3, 3, width, generator=torch.Generator().manual_seed(0))
-    assert_same(lambda x: causal_attention.causal_attention(x, 0.0), plain_attention, heads)
-    exact = gradients(plain_attention, heads)
-    for ours, truth in zip(gradients(lambda x: causal_attention.causal_attention(x, 0.0), heads.bfloat16()), exact, strict=True):
+    torch.manual_seed(0)
+    inputs = torch.randn(2, length, 3, 3, width), torch.randn(3, 3, width)
+    assert_same(
+        causal_attention.causal_attention, plain_attention, *inputs, atol=2e-5
+    )  # the gradient of the keys' bias is 0 but for rounding
+    exact = gradients(plain_attention, *inputs)
+    halves = [x.bfloat16() for x in inputs]
+    for ours, truth in zip(gradients(causal_attention.causal_attention, *halves), exact, strict=True):
         assert (ours - truth).norm() < 0.02 * truth.norm() + 1e-6
 
 
-def test_attention_with_dropout_drops() -> None:
-    heads = torch.randn(1, 8, 3, 2, 4)
-    assert not torch.allclose(causal_attention.causal_attention(heads, 0.5), causal_attention.causal_attention(heads, 0.0))
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_attention_in_blocks_is_taken_without_dropout_and_changes_nothing(dropout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    shape = {"context_length": 12, "num_layers": 1, "d_model": 16, "num_heads": 2, "vocab_size": 50}
+    config = TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=dropout)
+    layer, x = attention.CausalSelfAttention(config, None), torch.randn(2, 12, 16)
+    nn.init.normal_(layer.query_key_value.bias)
+    plain = layer(x)
+    monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", 1)
+    assert causal_attention.is_faster(x, layer.query_key_value.weight, dropout) == (not dropout)
+    assert torch.allclose(layer(x), plain, atol=1e-6) == (not dropout)
 
 
-@pytest.mark.parametrize("elements", [1, 16, 17, 100])
-def test_gelu_in_one_pass_is_the_tanh_form(elements: int) -> None:
-    x = torch.linspace(-12, 12, elements)
-    assert_same(gelu.gelu, lambda x: F.gelu(x, approximate="tanh"), x)
-    assert_same(gelu.gelu, lambda x: F.gelu(x, approximate="tanh"), x.bfloat16(), rtol=0.01, atol=0.01)
+@pytest.mark.parametrize("width", [1, 16, 17, 100])
+def test_gelu_in_one_pass_is_the_tanh_form(width: int) -> None:
+    x, bias = torch.linspace(-12, 12, 3 * width).view(3, width), torch.linspace(-1, 1, width)
+    assert_same(biased_gelu, plain_gelu, x, bias, atol=3e-6)  # far below 0 torch rounds 1 + tanh to 0
+    assert_same(biased_gelu, plain_gelu, x.bfloat16(), bias.bfloat16(), rtol=0.01, atol=0.02)
     with torch.inference_mode():
-        torch.testing.assert_close(gelu.gelu(x), F.gelu(x, approximate="tanh"), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(biased_gelu(x, bias), plain_gelu(x, bias), rtol=1e-5, atol=3e-6)
 
 
 def test_loss_of_a_model_is_that_of_its_logits() -> None:
