@@ -6,6 +6,7 @@ where its Python workers run.
 """
 
 import ctypes
+import logging
 import os
 import re
 import warnings
@@ -76,6 +77,8 @@ def _connected(address: str) -> Iterator["SparkSession"]:
         # Only its conversions to pandas are meant; nothing here makes any.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         from pyspark.sql.connect.session import SparkSession
+    # It logs nothing, unless another library's logging.config.dictConfig has switched all loggers on.
+    logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
     from grpc import StatusCode
     from pyspark.errors import PySparkException
     from pyspark.errors.exceptions.connect import SparkConnectGrpcException

@@ -3,6 +3,7 @@ counted with the reason that the plain reader gives, the others are read, and re
 
 import gzip
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,7 @@ def test_an_endpoint_that_is_down_or_dies_ends_the_stage_with_one_line(
 ) -> None:
     from pysail.spark import SparkConnectServer
 
+    monkeypatch.setattr(logging.getLogger("pyspark.sql.connect.logging"), "disabled", False)  # as Prefect's set-up of logging leaves it
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     _, port = server.listening_address

@@ -152,7 +152,9 @@ def test_attention_in_blocks_is_causal_attention(length: int, width: int, monkey
 def test_attention_in_blocks_is_taken_without_dropout_and_changes_nothing(dropout: float, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     shape = {"context_length": 12, "num_layers": 1, "d_model": 16, "num_heads": 2, "vocab_size": 50}
-    config = TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=dropout)
+    config = TransformerConfig(
+        **shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=dropout, token_embedding_std=0.02
+    )
     layer, x = attention.CausalSelfAttention(config, None), torch.randn(2, 12, 16)
     nn.init.normal_(layer.query_key_value.bias)
     plain = layer(x)
