@@ -11,7 +11,7 @@ export $(shell sed 's/=.*//' flows/quiet.env)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME  # the run sees what the lock installs and nothing else
 
-.PHONY: help repro studies test test-inner test-outer quick ui bench lock
+.PHONY: help repro studies test test-inner test-pipeline test-ui quick ui bench lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,13 +31,16 @@ test: $(INSTALLED)  ## lint, types, import rules and every test
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
-	@$(MAKE) --no-print-directory --jobs=2 test-inner test-outer
+	@$(MAKE) --no-print-directory --jobs=2 test-pipeline test-inner test-ui
 
 test-inner: $(INSTALLED)
 	$(PY) -m pytest tests/unit tests/contract tests/numerics tests/gpu
 
-test-outer: $(INSTALLED)
-	$(PY) -m pytest tests/pipeline tests/ui
+test-pipeline: $(INSTALLED)
+	$(PY) -m pytest tests/pipeline
+
+test-ui: $(INSTALLED)
+	$(PY) -m pytest tests/ui
 
 quick: $(INSTALLED)  ## the tests that end within a minute
 	$(PY) -m pytest tests/unit tests/contract tests/numerics -m "not slow"
