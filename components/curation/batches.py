@@ -8,7 +8,7 @@ Text stays in Arrow's buffers; only documents beyond ASCII pass through Python's
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -79,6 +79,16 @@ def each(function: Callable[[pa.RecordBatch], pa.RecordBatch], batches: Batches)
     for batch in batches:
         if batch.num_rows:
             yield function(batch)
+
+
+def gathered(batches: Batches, rows: int) -> Batches:
+    """The same rows in batches of at least ``rows``, but for the last: what costs the same for each batch is paid more seldom."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in chain(batches, (None,)):
+        waiting += [batch] if batch is not None and batch.num_rows else []
+        if waiting and (batch is None or sum(part.num_rows for part in waiting) >= rows):
+            yield pa.concat_batches(waiting)
+            waiting = []
 
 
 def buffers(texts: pa.Array) -> tuple[Offsets, npt.NDArray[np.uint8]]:

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from components.curation import band_kernels, deduplication, kernels
-from components.curation.batches import SKETCH_BITS, Batches, Ints, binary, binary_rows, buffers, each, fixed_rows, hash_texts
+from components.curation.batches import SKETCH_BITS, Batches, Ints, binary, binary_rows, buffers, each, fixed_rows, gathered, hash_texts
 from components.curation.config import CurationConfig, DeduplicationConfig
 from components.curation.words import Hashes
 
+PACKET_ROWS = 32_768  # documents whose keys travel together: some 2 MB for each band
 PACKET_COLUMNS = "slice int, packet binary"
 SET_COLUMNS = "rank bigint, signature binary, grams binary"
 PAIR_COLUMNS = "left bigint, right bigint"
@@ -28,7 +29,7 @@ def packets(slices: int, first: int, count: int) -> Callable[[Batches], Batches]
 
     A band is a column.
     """
-    return partial(each, partial(_packets, slices, first, count))
+    return partial(_packets, slices, first, count)
 
 
 def gram_sets(config: CurationConfig) -> Callable[[Batches], Batches]:
@@ -56,12 +57,13 @@ def most_equal_hashes(left: Hashes, right: Hashes, num_hashes: int) -> Ints:
     return num_hashes - unequal
 
 
-def _packets(slices: int, first: int, count: int, batch: pa.RecordBatch) -> pa.RecordBatch:
-    ranks, _, *bands = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
-    keys, sketches = np.stack(bands, axis=1).view(np.uint64), fixed_rows(batch.column("sketch"), np.uint64)
-    rows, offsets = band_kernels.sliced_rows(keys, ranks, sketches, slices, first, count)
-    numbers = np.arange(first, first + count, dtype=np.int32)
-    return pa.RecordBatch.from_pydict({"slice": pa.array(numbers), "packet": binary(offsets * rows.strides[0], rows)})
+def _packets(slices: int, first: int, count: int, batches: Batches) -> Batches:
+    numbers = pa.array(np.arange(first, first + count, dtype=np.int32))
+    for batch in gathered(batches, PACKET_ROWS):
+        ranks, _, *bands = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+        keys, sketches = np.stack(bands, axis=1).view(np.uint64), fixed_rows(batch.column("sketch"), np.uint64)
+        rows, offsets = band_kernels.sliced_rows(keys, ranks, sketches, slices, first, count)
+        yield pa.RecordBatch.from_pydict({"slice": numbers, "packet": binary(offsets * rows.strides[0], rows)})
 
 
 def _candidates(config: DeduplicationConfig, batches: Batches) -> Batches:

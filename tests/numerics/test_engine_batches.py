@@ -34,8 +34,20 @@ def test_a_sketch_never_rules_out_a_pair_that_the_signature_lets_through(seed: i
     assert (most >= (left == right).sum(axis=1)).all()
 
 
+@given(st.lists(st.integers(0, 5), max_size=12), st.integers(1, 9))
+@settings(deadline=None)
+def test_gathered_batches_have_the_same_rows_in_fewer_batches(sizes: list[int], rows: int) -> None:
+    table = pa.table({"number": range(sum(sizes)), "name": [f"row {number}" for number in range(sum(sizes))]})
+    starts = np.cumsum([0, *sizes])
+    parts = [batch for start, size in zip(starts, sizes, strict=False) for batch in table.slice(start, size).to_batches()]
+    found = list(batches.gathered(iter(parts), rows))
+    assert pa.Table.from_batches(found, table.schema).equals(table)
+    assert all(rows <= batch.num_rows < rows + 5 for batch in found[:-1])
+
+
 @pytest.mark.parametrize("window", [1, 3, 50])
-def test_candidates_are_those_of_the_plain_search_that_pass_the_sketch(window: int) -> None:
+def test_candidates_are_those_of_the_plain_search_that_pass_the_sketch(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches_pairs, "PACKET_ROWS", 80)
     rng = np.random.default_rng(0)
     settings = config().deduplication.model_copy(update={"bucket_window": window})
     num_hashes = settings.bands * settings.rows

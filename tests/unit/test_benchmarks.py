@@ -54,17 +54,18 @@ def test_a_command_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
         harness.seconds(["false"], tmp_path, {})
 
 
-def cost(text_gb: float, peak_gb: float, cpu_seconds: float) -> curate_memory.Cost:
-    return curate_memory.Cost(text_gb, peak_gb, cpu_seconds, wall_seconds=0.0)
+def cost(text_gb: float, peak_gb: float, cpu_seconds: float, kept_share: float = 0.36) -> curate_memory.Cost:
+    return curate_memory.Cost(text_gb, peak_gb, cpu_seconds, wall_seconds=0.0, kept_share=kept_share)
 
 
 @pytest.mark.parametrize(
     ("most", "verdicts"),
     [
-        (cost(8.0, 3.9, 870.0), [True, False, True]),
-        (cost(8.0, 3.2, 890.0), [True, True, False]),
-        (cost(8.0, 4.1, 870.0), [False, False, True]),
-        (cost(8.0, 1.4, 800.0), [True, True, True]),  # less memory than at 1 GB is no growth
+        (cost(8.0, 3.9, 870.0), [True, False, True, True]),
+        (cost(8.0, 3.2, 890.0), [True, True, False, True]),
+        (cost(8.0, 4.1, 870.0), [False, False, True, True]),
+        (cost(8.0, 1.4, 800.0), [True, True, True, True]),  # less memory than at 1 GB is no growth
+        (cost(8.0, 1.4, 800.0, 0.46), [True, True, True, False]),  # not the same work
     ],
 )
 def test_memory_and_cost_have_limits(most: curate_memory.Cost, verdicts: list[bool]) -> None:
@@ -82,13 +83,20 @@ def test_a_salted_copy_has_the_form_of_its_text_and_words_of_its_own() -> None:
         assert first[:3].lower() == first[-4:-1].lower() == last[:3]
 
 
+def test_a_salt_of_few_letters_leaves_the_words_without_them() -> None:
+    [before] = texts = ["the bag of the Bag, an ant"]
+    copies = [curate_memory.salted(pa.array(texts), number, "bg").to_pylist()[0] for number in range(9)]
+    assert copies[0] == before and len(set(copies)) == len(copies)
+    assert all(re.fullmatch(r"the [a-z]a[a-z] of the [A-Z]a[a-z], an ant", copy) for copy in copies)
+
+
 def test_the_inputs_of_a_size_are_read_by_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = {"crawl": pa.array(["one", "two"]), "docs": pa.array(["three"]), "books": pa.array(["four"])}
+    texts = {"crawl": pa.array(["one", "gown"]), "docs": pa.array(["three"]), "books": pa.array(["four"])}
     written = curate_memory.write_inputs(tmp_path, texts, copies=2)
     monkeypatch.chdir(tmp_path)
     sources = params.load(Sections).sources
     assert {name: source.role for name, source in sources.items()} == {"crawl": "raw", "docs": "reference", "books": "reference"}
     read = {name: [entry.text for entry in read_source(name, source) if isinstance(entry, Document)] for name, source in sources.items()}
     assert {name: len(found) for name, found in read.items()} == {"crawl": 4, "docs": 2, "books": 2}
-    assert read["crawl"][:2] == ["one", "two"] and read["crawl"][2] != "one"
-    assert written == 2 * len("onetwothreefour")
+    assert read["crawl"][:3] == ["one", "gown", "one"] and read["crawl"][3] != "gown"
+    assert written == 2 * len("onegownthreefour")
