@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from components.curation.frames import Steps
 
-BAND_ROWS_AT_ONCE = 12_000_000  # rows of (key, rank, sketch) in memory: 600 MB at 125 hashes
+BAND_ROWS_AT_ONCE = 6_000_000  # rows of (key, rank, sketch) in memory: 300 MB at 125 hashes, in up to four copies
 SLICES_AT_ONCE = 16  # that the workers share among them
 PAIRS_AT_ONCE = 100_000  # pairs joined with their n-gram sets: 500 MB at 300 n-grams
 
