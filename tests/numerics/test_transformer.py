@@ -15,7 +15,8 @@ from tests.configs import gpt_config
 
 
 def tiny(norm_placement: str = "pre", **changes: object) -> TransformerConfig:
-    return gpt_config(29, **{"num_layers": 2, "d_model": 12, "num_heads": 3, "norm_placement": norm_placement} | changes)
+    shape = {"num_layers": 2, "d_model": 12, "num_heads": 3, "vocab_size": 29}
+    return gpt_config(**shape | {"norm_placement": norm_placement} | changes)
 
 
 def literal_logits(model: GPT, tokens_T: Tensor) -> Tensor:
