@@ -85,7 +85,7 @@ def test_the_page_of_a_run_leads_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note and "[report](#/report)" in note
     assert "Prefect" not in pages.note("r1", {"cell": "x"}) and "report" not in pages.note("r1", {"cell": "x"})
     assert pages.leads_to_report(note) and not pages.leads_to_report(pages.note("r1", tags))
-    monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.org/api")
+    monkeypatch.setenv("PREFECT_API_URL", "https://user:secret@prefect.example.org/api")
     assert pages.prefect_page("f1") == "https://prefect.example.org/runs/flow-run/f1"
     assert pages.mlflow_page("#/x") == "http://127.0.0.1:5000/#/x"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://user:secret@mlflow.example.org/")

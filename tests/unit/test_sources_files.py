@@ -196,6 +196,13 @@ def test_a_path_of_this_machine_is_no_url() -> None:
         UrlConfig(url="/data/a.txt", revision="1")
 
 
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValidationError, match="take it out") as caught:
+        UrlConfig(url="https://reader:hidden@host/a.txt", revision="1")
+    assert "hidden" not in caught.value.errors()[0]["msg"]
+    assert UrlConfig(url="https://reader@host:80/a:b.txt", revision="1")
+
+
 def test_a_disk_that_fails_is_an_error_and_not_damage(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (inputs / "a.txt").mkdir()
     monkeypatch.setattr(Path, "is_file", lambda _self: True)  # gone between listing and reading
