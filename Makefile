@@ -18,7 +18,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F '\t' '{ printf "make %-7s %s\n", $$1, $$2 }'
 
 repro: $(INSTALLED)  ## run the whole graph, or what has changed of it, a cell per core; ends with report/index.html
-	@$(PY) -m flows.schema  # all of params.yaml, before the first stage reads its part of it
+	@$(PY) -m flows.schema  # flows.pipeline does too, but is not asked where DVC sees no change, as in a key that no stage reads
 	@{ test ! -e scratch/untracked && $(PY) -m dvc --wait-for-lock status --quiet dvc.yaml; } || $(PY) -m flows.pipeline $(ARGS)
 	@echo "report: file://$(CURDIR)/report/index.html"
 

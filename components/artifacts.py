@@ -89,7 +89,7 @@ def sha256_file(path: Path) -> str:
 
 
 def read_manifest(path: Path, kind: str) -> dict[str, Any]:
-    """Read ``manifest.json`` of the artifact folder ``path`` and check kind and schema version."""
+    """``manifest.json`` of the artifact folder ``path``; InputError if it is missing, damaged, or of another kind or schema version."""
     manifest: dict[str, Any] = read_json(path / "manifest.json")
     if manifest.get("kind") != kind:
         raise InputError(f"{path}: holds {manifest.get('kind')!r}, but {kind!r} was expected; check the path in dvc.yaml")

@@ -132,7 +132,7 @@ def certify(whole: Run, kills: int, kill_seed: int) -> tuple[list[dict[str, int]
     """
     steps = whole.config.training.num_steps
     if not 1 <= kills < steps:
-        raise InputError(f"--kills {kills} must lie between 1 and the {steps - 1} steps before the last; raise --train-tokens")
+        raise InputError(f"--kills {kills}: the run has {steps} steps, and each kill needs one before the last; raise --train-tokens")
     step_seconds = _finish(whole).step_seconds
     killed = Run(whole.tokens, whole.config, whole.seed, whole.out.with_name("killed"), whole.every_steps)
     draw, record = random.Random(kill_seed), list[dict[str, int]]()

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from flows.tracking import redact
+
 GRACE_SECONDS = 5.0  # for a stage to clean up after SIGTERM, before SIGKILL
 
 
@@ -30,7 +32,7 @@ class Children:
         self._stopped = False
 
     def run(self, command: Sequence[str], root: Path, variables: Mapping[str, str], on_line: Callable[[str], None]) -> int:
-        """Run to the end, give each line of stdout and stderr to ``on_line`` as it comes, and return the exit status.
+        """Run to the end, give each line of stdout and stderr to ``on_line`` as it comes, without passwords, and return the exit status.
 
         Raises:
             Stopped: ``stop`` was called before it could start.
@@ -38,7 +40,7 @@ class Children:
         child = self.start(command, root, variables, subprocess.PIPE)
         try:
             for line in child.stdout or ():
-                on_line(line.rstrip())
+                on_line(redact(line.rstrip()))
             return child.wait()
         finally:
             with self._lock:

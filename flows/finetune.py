@@ -45,17 +45,18 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def finetune(args: argparse.Namespace, loaded: Sections) -> None:
     """One run."""
-    from components.artifacts import atomic_folder, read_json, write_json
+    from components.artifacts import atomic_folder, read_manifest, write_json
     from components.evaluation.task_data import labelled_task
     from components.finetuning.run import write_finetuned
 
+    sha256 = read_manifest(args.checkpoint, "checkpoint")["sha256"]  # first, for the task's data may come from far
     found = labelled_task(read_data_file(args.task), args.task.parent, loaded.finetuning.data_seed)
     init: Init = "scratch" if args.from_scratch else "pretrained"
     result = train(found.draft.task, args.tokenizer, args.checkpoint, init, loaded, args.seed)
-    began = None if args.from_scratch else read_json(args.checkpoint / "manifest.json")["sha256"]
     with atomic_folder(args.out) as scratch:
         write_finetuned(scratch, found.draft, result)
         # The weights that it began with lead flows.contamination from the score to the documents.
+        began = None if args.from_scratch else sha256
         write_json(scratch / "metrics.json", {**result.metrics, "left_out": found.left_out, "checkpoint_sha256": began})
     for split, number in found.left_out.items():
         if number:

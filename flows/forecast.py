@@ -1,4 +1,4 @@
-"""Forecast the loss of a larger run from a table of smaller ones: a CSV file with columns of N, D, C and loss.
+"""Forecast the loss of a larger run from a table of smaller ones: a CSV or JSON file with columns of N, D, C and loss.
 
 By default at the N and D of least loss for the compute. The interval is the law's: where the loss would lie on average over new runs;
 --interval run adds the scatter of one run, and what laws drift by beyond the runs.
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flows.forecast", description=__doc__)
-    parser.add_argument("table", type=Path, metavar="TABLE", help="CSV file with a line of names and a line for each run")
+    parser.add_argument("table", type=Path, metavar="TABLE", help="CSV file with a line of names and a line for each run, or JSON records")
     parser.add_argument("--at-flops", type=float, metavar="C", help="compute of the run whose loss is forecast, FLOP")
     parser.add_argument("--n-params", type=float, metavar="N", help="its parameters; without, those of least loss")
     parser.add_argument("--n-tokens", type=float, metavar="D", help="its training tokens; without, those of least loss")

@@ -1,8 +1,8 @@
 """Addresses of pages of MLflow and Prefect, and what the page of a run says first."""
 
 import os
-import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
 
 from flows import servers, tracking
 
@@ -29,14 +29,19 @@ def leads_to_report(note: str) -> bool:
 
 
 def prefect_page(flow_run_id: str) -> str:
-    """Address of a flow run in the Prefect UI; that of ``make ui`` where no other server is set."""
+    """Address of a flow run in the Prefect UI; that of ``make ui`` where no other server is set. It holds no password."""
     api = os.environ.get("PREFECT_API_URL", "")
     base = os.environ.get("PREFECT_UI_URL") or api.removesuffix("/").removesuffix("/api") or servers.prefect().url
-    return f"{base}/runs/flow-run/{flow_run_id}"
+    return f"{_without_user(base)}/runs/flow-run/{flow_run_id}"
 
 
 def mlflow_page(place: str) -> str:
     """Address of a page of MLflow: of the tracking server, or of ``make ui`` over the database here. It holds no password."""
     uri = tracking.tracking_uri()
-    base = re.sub(r"://[^/@\s]+@", "://", uri).rstrip("/") if uri.startswith("http") else servers.mlflow().url
+    base = _without_user(uri).rstrip("/") if uri.startswith("http") else servers.mlflow().url
     return f"{base}/{place}"
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

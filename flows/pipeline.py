@@ -27,9 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     quiet.set_variables()
     try:
-        from flows import graph
+        from flows import graph, schema
 
-        graph.load(Path.cwd()).cells(args.targets)
+        schema.check_before(cell.command for cell in graph.load(Path.cwd()).cells(args.targets))
         args.workers = args.workers or default_workers()
         if args.budget_hours is not None:
             from flows import quote

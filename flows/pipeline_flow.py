@@ -26,7 +26,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Crashed
 
-from flows import database, forms, gpus, graph, provenance, recording, showing, tracking, untracked
+from flows import database, forms, gpus, graph, provenance, recording, schema, showing, tracking, untracked
 from flows.children import Children, Stopped
 
 RETRY_DELAY_SECONDS = 2.0
@@ -79,12 +79,13 @@ def pipeline(
     """
     root = Path.cwd()
     crash_those_without_process()
+    loaded = graph.load(root)
+    cells = loaded.cells(targets)
+    schema.check_before(cell.command for cell in cells)
     if budget_hours is not None:
         from flows import quote
 
         quote.refuse_above(budget_hours, targets, workers)
-    loaded = graph.load(root)
-    cells = loaded.cells(targets)
     changed = loaded.changed([cell.name for cell in cells])
     get_run_logger().info("%d cells, %d of them changed", len(cells), len(changed))
     children, beside = Children(), ThreadPoolExecutor(1)

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--noise-scale", type=float, metavar="B", help="measured gradient noise scale, tokens; without, the ladder's, or Kaplan's law"
     )
-    parser.add_argument("--table", type=Path, help="CSV file of runs; without, the graph's ladder")
+    parser.add_argument("--table", type=Path, help="CSV or JSON file of runs; without, the graph's ladder")
     parser.add_argument("--ladder", type=Path, default=Path("metrics/ladder"), help="folder of the ladder's results")
     forecast.add_column_options(parser)
     parser.add_argument("--json", action="store_true", help="for scripts: one JSON object, null for what is not known")

@@ -20,6 +20,7 @@ CHANGES_FILE = "provenance/changes.patch"
 RESULTS_FILE = "provenance/results.patch.gz"
 LOCKS = ("dvc.lock", "studies/dvc.lock")
 RESULTS = (*LOCKS, "metrics")
+DVC_CONFIG = ".dvc/config"  # changes no result, and may hold the keys of a remote
 CODE = ("components", "flows", "inputs")  # a file here counts though git does not know it yet
 MAX_UNTRACKED_BYTES = 10_000_000  # more than that is data, and too much to keep with every run
 SETTLED_SECONDS = 0.3  # DVC writes dvc.lock in place, a block at a time
@@ -122,12 +123,12 @@ def hashes_in_locks(root: Path = Path()) -> dict[str, str]:
 
 
 def changes() -> bytes:
-    """All that differs from the commit but results: a patch, empty for a clean tree.
+    """All that differs from the commit but results and DVC's remotes: a patch, empty for a clean tree.
 
     Raises:
         TooLarge: new files that git does not know are larger than 10 MB.
     """
-    return _patch([".", *(f":!{path}" for path in RESULTS)], CODE)
+    return _patch([".", *(f":!{path}" for path in (*RESULTS, DVC_CONFIG))], CODE)
 
 
 def results(locks_are_whole: bool) -> bytes:

@@ -1,11 +1,12 @@
 """All of params.yaml, typed: ``python -m flows.schema`` checks the file before anything runs.
 
-A stage checks the sections that it reads. This looks at the whole: no section that nobody knows, and every mapping of
-overrides (a rung, an arm, the target) names parameters that exist and values that are allowed.
+A stage checks the sections that it reads. This looks at the whole, as every launch of ``flows.pipeline`` and ``flows.study`` does before
+its first cell: no section that nobody knows, and every mapping of overrides (a rung, an arm, the target) names parameters that exist
+and values that are allowed.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ def check(path: Path = params.PARAMS_FILE) -> Params:
     for place, study in studies(whole):
         _refuse_equal_arms(place, study, path)
     return whole
+
+
+def check_before(commands: Iterable[str]) -> None:
+    """``check``, if any of the commands that are to run is one of our stages: the parameters of another graph are not ours."""
+    if any("flows.stages." in command for command in commands):
+        check()
 
 
 def cells(whole: Params) -> Iterator[list[str]]:

@@ -28,11 +28,17 @@ def state_file(stage: str, params: "BaseModel", seed: int, files: Iterable[Path]
     """State of ``stage``; ``files`` are inputs, ``code`` folders of Python files.
 
     It lies in the user's own repository even where DVC runs the stage in a temporary copy of it (``dvc exp run --temp``).
+
+    Raises:
+        InputError: one of the inputs is not there.
     """
     from components.training.resume import StateFile
 
     sources = [file for folder in code for file in sorted(folder.rglob("*.py"))]
-    hashes = {path.as_posix(): _sha256([path]) for path in files}
+    try:
+        hashes = {path.as_posix(): _sha256([path]) for path in files}
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not there; run the stage that makes it (dvc repro)") from None
     fingerprint = {**_flat(params.model_dump(mode="json")), "seed": str(seed), **hashes, "the code": _sha256(sources)}
     digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
     root = Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()

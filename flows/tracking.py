@@ -258,8 +258,9 @@ def tracking_uri() -> str:
 
 
 def redact(text: str) -> str:
-    """``text`` without the user and password of any address in it."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
+    """``text`` without the user and password of any address in it, and without tokens, secrets and signatures among its parameters."""
+    text = re.sub(r"://[^/?#\s]*@", "://***@", text)
+    return re.sub(r"(?i)([?&;][\w.-]*(?:token|secret|password|signature|sig)=)[^&;\s]+", r"\1***", text)
 
 
 def one_line(error: BaseException) -> str:

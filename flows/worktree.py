@@ -57,7 +57,7 @@ def apply_patch(worktree: Path, patch: Path) -> None:
 def share_cache(root: Path, worktree: Path) -> bool:
     """Give the worktree the repository's cache and remotes; whether there is a default remote."""
     config = configparser.RawConfigParser()
-    config.read(root / ".dvc" / "config.local", encoding="utf-8")
+    config.read([root / provenance.DVC_CONFIG, root / ".dvc" / "config.local"], encoding="utf-8")
     cache, remotes = _dvc(root, "cache", "dir"), _dvc(root, "remote", "list")
     sections = [("cache", "dir", cache.strip())]
     for line in remotes.splitlines():

@@ -7,8 +7,8 @@ second looks for the position whose token before is the present one, and copies 
 import torch
 from torch import nn
 
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
 CODE = 128  # width of a token's code; three stretches of the stream: own token, token before, position
 SHARP = 10.0  # attention to what matches is all but one
@@ -17,16 +17,8 @@ SHARP = 10.0  # attention to what matches is all but one
 @torch.no_grad()
 def copying_gpt(vocab_size: int, context_length: int) -> GPT:
     """Feed-forward layers stay at zero."""
-    shape = {"context_length": context_length, "num_layers": 2, "d_model": 2 * CODE + context_length, "num_heads": 1}
-    rest = {
-        "norm_placement": "pre",
-        "attention_pattern": "dense",
-        "band_tokens": None,
-        "token_embedding_std": 0.02,
-        "dropout": 0.0,
-        "vocab_size": vocab_size,
-    }
-    model = GPT(TransformerConfig.model_validate(shape | rest))
+    width = 2 * CODE + context_length
+    model = GPT(gpt_config(vocab_size, context_length=context_length, num_layers=2, d_model=width, num_heads=1))
     for parameter in model.blocks.parameters():
         if parameter.ndim == 2:
             parameter.zero_()

@@ -14,9 +14,9 @@ from components.evaluation.calibration import reliability
 from components.reporting.gather import Places, gather_results
 from components.reporting.results import Results
 from components.scaling.config import LadderConfig
-from components.studies.config import LearningRate, StudyConfig
 from components.studies.sweep import choose_rates
 from components.tasks.items import Classification, DraftTask, Entailment, FreeForm, MultipleChoice, Similarity, Sourced, save_tasks
+from tests.configs import study_config
 
 HOSTILE = "<script>alert('from a document')</script> & <img src=http://example.invalid/x.png onerror=alert(1)>"
 LADDER = LadderConfig(seeds=[0, 1], rungs={name: {} for name in ("r1", "r2", "r3", "r4", "r5")})
@@ -27,18 +27,10 @@ RUNG_SIZES = {
     "r4": (282_000, 600_000),
     "r5": (400_000, 900_000),
 }
-ONE_RATE = LearningRate(rule="one rate for all", sweep={"usual": {}})
 STUDIES = {
-    "ln_placement": StudyConfig(
+    "ln_placement": study_config(
         question="Does pre-LN (GPT-2) reach a lower loss than post-LN (GPT-1)?",
-        metric="loss_nats",
-        direction="lower",
-        confidence=0.95,
         baseline="pre",
-        seeds=[0, 1, 2],
-        common={},
-        conditions={"usual": {}},
-        learning_rate=ONE_RATE,
         arms={
             "pre": {},
             "post": {"model.norm_placement": "post"},
@@ -46,28 +38,16 @@ STUDIES = {
             "post_low_lr": {"model.norm_placement": "post", "training.learning_rate": 7.0e-4},
         },
     ),
-    "batch_size": StudyConfig(
+    "batch_size": study_config(
         question="Which batch size reaches the lowest loss on the same token stream?",
-        metric="loss_nats",
-        direction="lower",
-        confidence=0.95,
         baseline="b2k",
-        seeds=[0, 1, 2],
-        common={},
-        conditions={"usual": {}},
-        learning_rate=ONE_RATE,
         arms={"b2k": {}, "b4k": {"training.batch_tokens": 4096}, "b8k": {"training.batch_tokens": 8192}},
     ),
-    "aux_lm_weight": StudyConfig(
+    "aux_lm_weight": study_config(
         question="Does the auxiliary language-model loss (lambda) help fine-tuning?",
         metric="score",
         direction="higher",
-        confidence=0.95,
         baseline="off",
-        seeds=[0, 1, 2],
-        common={},
-        conditions={"usual": {}},
-        learning_rate=ONE_RATE,
         arms={"off": {"finetuning.aux_lm_weight": 0.0}, "half": {}},
     ),
 }

@@ -10,8 +10,8 @@ from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import pad_sequence
 
 from components.transformer.checkpoint import save_checkpoint
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
 BATCH = 16
 
@@ -27,9 +27,7 @@ def one_thread() -> Iterator[None]:
 def small_gpt(vocab_size: int, context_length: int, seed: int = 0) -> GPT:
     """Two layers of 64, the same weights each time."""
     torch.manual_seed(seed)
-    shape = {"context_length": context_length, "num_layers": 2, "d_model": 64, "num_heads": 2, "vocab_size": vocab_size}
-    rest = {"norm_placement": "pre", "attention_pattern": "dense", "band_tokens": None, "token_embedding_std": 0.02, "dropout": 0.0}
-    return GPT(TransformerConfig.model_validate(shape | rest))
+    return GPT(gpt_config(vocab_size, context_length=context_length, num_layers=2, d_model=64))
 
 
 def save_trained(folder: Path, model: GPT, sequences_T: Sequence[Tensor], steps: int) -> None:

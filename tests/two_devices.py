@@ -8,33 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.artifacts import TokenShards
-from components.training.config import ComputeConfig, TrainingConfig
+from components.training.config import ComputeConfig
 from components.training.pretrain import PretrainConfig, pretrain
 from components.training.resume import StateFile, TrainingState
-from components.transformer.config import ModelConfig
-from tests.unit.test_data_order import CONFIG
+from tests.configs import ONE_CPU, model_config, training_config
 
 SAVED_STEP = 8
 # Three micro-batches of two sequences, one for each device; the batch grows from 2 to 6 sequences over six steps.
-TRAINING = TrainingConfig.model_validate(
-    CONFIG.model_dump()
-    | {"train_tokens": 1600, "batch_tokens": 96, "ramp_start_batch_tokens": 32, "ramp_tokens": 256, "shuffle_block_windows": 13}
-    | {"micro_batch_sequences": 2, "learning_rate": 0.01}
+TRAINING = training_config(
+    train_tokens=1600,
+    batch_tokens=96,
+    ramp_start_batch_tokens=32,
+    ramp_tokens=256,
+    shuffle_block_windows=13,
+    micro_batch_sequences=2,
+    learning_rate=0.01,
 )
-MODEL = ModelConfig(
-    context_length=16,
-    num_layers=2,
-    d_model=16,
-    num_heads=2,
-    norm_placement="pre",
-    attention_pattern="dense",
-    band_tokens=None,
-    token_embedding_std=0.02,
-    dropout=0.0,
-)
-ONE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
-GPU = ONE.model_copy(update={"accelerator": "gpu", "precision": "bf16-mixed"})
-TWO = {name: ONE.model_copy(update={"devices": 2, "strategy": name}) for name in ("ddp", "fsdp")}
+MODEL = model_config(num_layers=2)
+GPU = ONE_CPU.model_copy(update={"accelerator": "gpu", "precision": "bf16-mixed"})
+TWO = {name: ONE_CPU.model_copy(update={"devices": 2, "strategy": name}) for name in ("ddp", "fsdp")}
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,9 @@ def forward(
         reads_BTS: bool, which keys each token reads: at least one each, and none of a token that comes later in the row.
         asked_BA: places of the tokens whose hidden states are returned, [B, A, D], in place of all. The last layer then gives the
             others their key and value only, for nothing else of them is read.
+
+    Raises:
+        RuntimeError: the model is in training mode.
     """
     if model.training:
         raise RuntimeError("a model in training mode drops out at random; call eval() before scoring")

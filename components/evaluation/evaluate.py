@@ -103,7 +103,11 @@ def _held_out(config: EvaluationConfig, model: GPT, shards: TokenShards, corpus:
 
 
 def held_out_text(stream: TokenStream, corpus: Corpus) -> str:
-    """The documents of the stream in its order, nothing between them: the same bytes that bits per byte are divided by."""
+    """The documents of the stream in its order, nothing between them: the same bytes that bits per byte are divided by.
+
+    Raises:
+        InputError: the stream holds no text, or was not made of this corpus.
+    """
     documents = corpus.documents()
     columns = [documents.column(name).to_pylist() for name in ("id", "split", "text")]
     texts = {id: text for id, split, text in zip(*columns, strict=True) if split == "held_out"}

@@ -15,7 +15,7 @@ def hub_rows(task: str, hub: Hub, split: str, folder: Path) -> Iterable[dict[str
     Raises:
         InputError: one line: no network, no such data set, configuration or split; damage.
     """
-    import huggingface_hub.utils  # noqa: F401  # sets its own level when it is first imported
+    import datasets  # noqa: F401  # brings the Hub's client, some modules of which set its level when they are first imported
 
     local = folder / hub.path
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of each of its six attempts

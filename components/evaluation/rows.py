@@ -160,7 +160,7 @@ def _label(task: TaskFile, place: Place, choices: int) -> int:
 
 
 def evaluate(task: DataFile, key: str, expression: str, place: Place) -> Any:
-    """Value of one expression over the columns of a row."""
+    """Value of one expression over the columns of a row; InputError names the row where it has none."""
 
     def value() -> Any:
         return _expression(expression)(**place.row)

@@ -57,6 +57,9 @@ def rolling_requests(tokens: Sequence[int], end_of_text: int, context_length: in
     """Windows that predict each token of a text once; the first reads ``<|endoftext|>`` before it.
 
     The windows do not overlap but for the last, which reads as much before it as fits (as lm-evaluation-harness does).
+
+    Raises:
+        InputError: the text has no tokens.
     """
     if not tokens:
         raise InputError("a text to measure perplexity on has no tokens; take it out")

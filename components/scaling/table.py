@@ -65,7 +65,7 @@ class RunTable:
 
 
 def read_table(path: Path, named: Mapping[str, str | None]) -> RunTable:
-    """Read the runs of a CSV file.
+    """Read the runs of a CSV file, or of JSON records: a list, or one a line.
 
     Args:
         named: quantity (n_params, n_tokens, flops, loss_nats) -> name of its column; None looks for the usual names.

@@ -30,6 +30,10 @@ def _inside_input_folder(pattern: str) -> str:
 def _has_protocol(url: str) -> str:
     if not re.match(r"[a-z][a-z0-9+.-]*://", url):
         raise ValueError(f"{url!r} does not begin with a protocol, as in https://host/file; files of this machine go to {INPUT_FOLDER}")
+    if ":" in url.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+        raise ValueError(
+            "a password in a URL would be written into git and every report; take it out, fsspec reads its own from its settings"
+        )
     return url
 
 
@@ -97,7 +101,7 @@ class UrlConfig(Frozen):
 
     url: Annotated[str, AfterValidator(_has_protocol)]
     """Of a file or, with ``*``, of several: ``https://host/a.jsonl.gz``, ``s3://bucket/*.warc.gz``; any protocol of fsspec whose
-    package is installed."""
+    package is installed. Without a password: fsspec takes one from its own settings (``FSSPEC_HTTPS_...``, ``AWS_...``)."""
     revision: str
     """Which state of the URL is meant, in your own words, a date for example. DVC sees what changes in ``inputs/`` and in
     params.yaml, but not what lies at a URL: whoever changes that must change this, and only then is it read again."""

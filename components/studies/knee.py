@@ -1,7 +1,7 @@
 """Is the knee of the batch size where the gradient noise scale says?
 
 At equal loss, a run with batches of B tokens needs S steps and E = B S tokens. McCandlish 2018 (equation 2.11 and section 2.3;
-Kaplan 2020, equation 5.4): (S / S_min - 1)(E / E_min - 1) = 1, hence
+Kaplan 2020, equations 5.1 and 5.4): (S / S_min - 1)(E / E_min - 1) = 1, hence
 
     E = E_min (1 + B / B_knee),   S = S_min (1 + B_knee / B),   B_knee = E_min / S_min
 

@@ -45,7 +45,11 @@ def derive_tasks(documents: Iterable[Document | Skipped], curation: "CurationCon
 
 
 def reserved_docstrings(documents: Iterable[Document | Skipped], curation: "CurationConfig", config: TasksConfig) -> list[Docstring]:
-    """Reserved docstrings that are long enough. Of several with the same summary, often near-copies, the first by id is taken."""
+    """Reserved docstrings that are long enough. Of several with the same summary, often near-copies, the first by id is taken.
+
+    Raises:
+        InputError: the documents are no docstrings.
+    """
     first: dict[str, Docstring] = {}
     for document in documents:
         if isinstance(document, Skipped) or not is_reserved(curation, document.id):

@@ -56,13 +56,11 @@ class SeeAlso:
     description: str
 
 
-def without_see_also(text: str) -> str:
-    """``text`` without its "See Also" section (numpydoc: a title underlined with dashes, up to the next one)."""
-    return _SEE_ALSO.sub("", text)
-
-
 def see_also_entries(text: str) -> list[SeeAlso]:
-    """Entries of the "See Also" section: an unindented line ``name : description``; indented lines go on with it."""
+    """Entries of the "See Also" section (numpydoc: a title underlined with dashes, up to the next one).
+
+    An unindented line is ``name : description``; indented lines go on with it.
+    """
     section = _SEE_ALSO.search(text)
     entries: list[SeeAlso] = []
     for line in section[1].splitlines() if section else []:

@@ -46,6 +46,9 @@ class DataOrder:
         """Indices of the windows that step ``step`` (1 is the first) reads, int64; window w holds tokens [w T, (w + 1) T].
 
         Takes the same time anywhere in a stream of any length: it permutes the blocks that the step touches, one as a rule.
+
+        Raises:
+            InputError: the run has no such step.
         """
         if not 1 <= step <= self.training.num_steps:
             raise InputError(f"step {step} is not in the run, which has steps 1 to {self.training.num_steps}")

@@ -8,7 +8,7 @@ import pytest
 
 from flows import graph
 
-DOCUMENTS = [Path("README.md"), Path("flows/README.md"), Path("inputs/README.md")]
+DOCUMENTS = [Path("README.md"), Path("flows/README.md"), Path("inputs/README.md"), Path("tasks/README.md")]
 MADE_BY_A_RUN = ("data/", "report/", "metrics/", "scratch/", ".venv", "dvc.lock")
 
 

@@ -17,12 +17,13 @@ from ruamel.yaml import YAML
 from components.artifacts import Corpus
 from components.curation.config import MixtureConfig
 from components.curation.corpus import build_corpus
-from components.sources.config import FilesConfig, SourceConfig
+from components.sources.config import SourceConfig
 from components.sources.documents import Document
 from components.sources.read import read_source
 from components.tasks.items import save_tasks
 from flows import params, stage
 from flows.stages import curate_corpus
+from tests.configs import files_source
 from tests.unit.test_curation import config, prose
 from tests.unit.test_sources_web_archive import DATA, REAL, archive
 
@@ -41,15 +42,9 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inputs"
 
 
-def files(glob: str, max_document_bytes: int = MEGABYTE) -> FilesConfig:
-    return FilesConfig(
-        kind="files", role="reference", glob=glob, text_field="text", url_field=None, max_document_bytes=max_document_bytes, webtext=None
-    )
-
-
 def curate(bad: SourceConfig, **changes: Any) -> dict[str, Any]:
     """The metrics of the source ``bad`` beside one that is whole, after a check that counts add up and agree with the fates."""
-    sources = {"bad": bad, "good": files("inputs/good/*")}
+    sources = {"bad": bad, "good": files_source("inputs/good/*")}
     mixture = MixtureConfig(weights={"bad": 0.5, "good": 0.5}, max_epochs=4.0)
     metrics = build_corpus(sources, [], config(reserved_source="good", **changes), mixture, Path("corpus"), lambda _: None)
     fate = Corpus(Path("corpus")).fate().select(["source", "rule"])
@@ -108,7 +103,7 @@ def test_real_rows_of_which_some_are_damaged(inputs: Path) -> None:
     pq.write_table(pa.table({"body": ["text"] * 3}), inputs / "bad" / "c.parquet")
     pq.write_table(pa.table({"text": [json.loads(row)["text"] for row in rows[300:]]}), inputs / "bad" / "d.parquet")
     (inputs / "bad" / "e.txt").write_bytes("Ein Satz mit Umlauten: größer, schöner.".encode("utf-16"))
-    source = files("inputs/bad/*")
+    source = files_source("inputs/bad/*")
     curate(source)
     counted = assert_as_read(source)
     assert counted.pop("") > 180
@@ -121,7 +116,7 @@ def test_a_document_of_50_megabytes(inputs: Path) -> None:
     assert 50 * MEGABYTE < len(text) < 55 * MEGABYTE
     (inputs / "bad" / "large.txt").write_text(text)
     (inputs / "bad" / "larger.txt").write_text(text + text[: 10 * MEGABYTE])
-    found = curate(files("inputs/bad/*", 55 * MEGABYTE), reserved_share=0.0)
+    found = curate(files_source("inputs/bad/*", max_document_bytes=55 * MEGABYTE), reserved_share=0.0)
     assert found["dropped"] == {"too_large": 1}
     assert found["chars_kept"] == found["chars_read"] == len(text)
 
@@ -133,7 +128,7 @@ def test_a_million_empty_documents(inputs: Path) -> None:
         (inputs / "bad" / f"{part}.jsonl.gz").write_bytes(gzip.compress(b'{"text": ""}\n' * (number // 4), compresslevel=1))
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     before = memory_gb("VmRSS")
-    assert curate(files("inputs/bad/*"))["dropped"] == {"too_short": number}
+    assert curate(files_source("inputs/bad/*"))["dropped"] == {"too_short": number}
     assert memory_gb("VmHWM") - before < 1.5
 
 
@@ -160,7 +155,7 @@ def test_an_endpoint_that_is_down_or_dies_ends_the_stage_with_one_line(
         server.stop()
     monkeypatch.setattr(curate_corpus, "_report", dies(server))  # it speaks when the first source has been read
     values = params.read_yaml(Path(__file__).parents[2] / "params.yaml")
-    sources = {name: files(f"inputs/{name}/*").model_dump() for name in ("bad", "good")}
+    sources = {name: files_source(f"inputs/{name}/*").model_dump() for name in ("bad", "good")}
     settings = config(reserved_source="good", spark_remote=f"sc://127.0.0.1:{port}").model_dump()
     mixture = {"weights": {"bad": 0.5, "good": 0.5}, "max_epochs": 4.0}
     with Path("params.yaml").open("w") as file:

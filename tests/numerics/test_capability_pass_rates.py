@@ -9,8 +9,8 @@ import torch
 from components.capability.pass_rates import answer_logprobs, log_pass_rates, sampled_passes
 from components.capability.problems import Problem
 from components.capability.tokens import END_OF_LINE, VOCAB_SIZE, encode
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
 
 def expectation(estimate, rate: float, samples: int) -> float:  # type: ignore[no-untyped-def]
@@ -63,19 +63,7 @@ def test_choosing_and_measuring_on_one_set_of_samples_flatters_the_model() -> No
 @pytest.fixture(scope="module")
 def model() -> GPT:
     torch.manual_seed(0)
-    config = TransformerConfig(
-        context_length=16,
-        num_layers=1,
-        d_model=8,
-        num_heads=1,
-        norm_placement="pre",
-        dropout=0.0,
-        attention_pattern="dense",
-        band_tokens=None,
-        token_embedding_std=0.02,
-        vocab_size=VOCAB_SIZE,
-    )
-    model = GPT(config)
+    model = GPT(gpt_config(VOCAB_SIZE, d_model=8, num_heads=1))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     return model.eval()

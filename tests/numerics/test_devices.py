@@ -18,8 +18,9 @@ import yaml
 from components.artifacts import read_json, sha256_file
 from components.errors import InputError
 from tests import two_devices
+from tests.configs import ONE_CPU
 from tests.tiny_tokens import write_tiny_tokens
-from tests.two_devices import MODEL, ONE, SAVED_STEP, TRAINING, TWO, train
+from tests.two_devices import MODEL, SAVED_STEP, TRAINING, TWO, train
 
 ROOT = Path(__file__).parents[2]
 # Sums over two processes are rounded otherwise: over 20 steps the losses were 2e-7 apart, noise scales 7e-7, both relative.
@@ -57,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every run of one process and of two."""
     folder = tmp_path_factory.mktemp("runs")
     write_tiny_tokens(folder / "tokens")
-    train(folder, "one", ONE, "one.state")
+    train(folder, "one", ONE_CPU, "one.state")
     two_processes(folder)
     return folder
 
@@ -85,7 +86,7 @@ class TestTwoProcesses:
         assert_same_curve(folder / f"{strategy}-on", folder / "one")
 
     def test_a_state_of_two_goes_on_on_one(self, folder: Path, strategy: str) -> None:
-        told = train(folder, f"one-from-{strategy}", ONE, f"{strategy}.state")
+        told = train(folder, f"one-from-{strategy}", ONE_CPU, f"{strategy}.state")
         assert told[0] == SAVED_STEP + 1
         assert_same_curve(folder / f"one-from-{strategy}", folder / "one")
 

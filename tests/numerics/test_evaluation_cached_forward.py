@@ -12,26 +12,15 @@ from components.evaluation import prefix_tree
 from components.evaluation.cached_forward import extend, no_past
 from components.evaluation.prefix_tree import Grove, PrefixTree, batched
 from components.evaluation.scoring import Request, log_likelihoods
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
 CONTEXT = 400
 
 
 def gpt(norm_placement: str) -> GPT:
     torch.manual_seed(0)
-    config = TransformerConfig(
-        context_length=CONTEXT,
-        num_layers=2,
-        d_model=16,
-        num_heads=2,
-        norm_placement=norm_placement,
-        attention_pattern="dense",
-        band_tokens=None,
-        token_embedding_std=0.02,
-        dropout=0.1,
-        vocab_size=50,
-    )  # type: ignore[arg-type]
+    config = gpt_config(50, context_length=CONTEXT, num_layers=2, norm_placement=norm_placement, dropout=0.1)
     model = GPT(config).eval()
     with torch.no_grad():
         model.token_embedding.weight.mul_(30)

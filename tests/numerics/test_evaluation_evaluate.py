@@ -39,10 +39,11 @@ from components.tokenization.byte_pair import BytePairTokenizer
 from components.tokenization.shards import StreamDocument, write_stream
 from components.training.held_out import held_out_nats
 from components.transformer.checkpoint import save_checkpoint
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 from flows import stage
 from flows.stages import evaluate_model
+from tests.configs import gpt_config
+from tests.small_model import one_thread
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "then", "ate", "rats", "while", "dogs", "ran", "past", "big", "old", "trees"]
 CONFIG = EvaluationConfig.model_validate(
@@ -69,11 +70,7 @@ CONFIG = EvaluationConfig.model_validate(
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """With two, each step waits for the slower one: many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    yield from one_thread()
 
 
 @dataclass(frozen=True)
@@ -159,20 +156,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     write_tasks(folder / "tasks")
     tokenizer = write_tokens(folder / "tokens", write_corpus(folder / "corpus"))
     torch.manual_seed(0)
-    model = GPT(
-        TransformerConfig(
-            context_length=48,
-            num_layers=1,
-            d_model=16,
-            num_heads=2,
-            norm_placement="pre",
-            attention_pattern="dense",
-            band_tokens=None,
-            token_embedding_std=0.02,
-            dropout=0.1,
-            vocab_size=tokenizer.vocab_size,
-        )
-    )
+    model = GPT(gpt_config(tokenizer.vocab_size, context_length=48, dropout=0.1))
     (folder / "checkpoint").mkdir()
     save_checkpoint(folder / "checkpoint", model)
     return World(model, tokenizer, TokenShards(folder / "tokens"), Corpus(folder / "corpus"), TaskSet(folder / "tasks"))
@@ -264,18 +248,7 @@ class Table(nn.Module):
     def __init__(self, probabilities_VV: np.ndarray, context_length: int) -> None:
         super().__init__()
         self.logits_VV = nn.Parameter(torch.from_numpy(np.log(probabilities_VV)).float())
-        self.config = TransformerConfig(
-            context_length=context_length,
-            num_layers=1,
-            d_model=2,
-            num_heads=1,
-            norm_placement="pre",
-            attention_pattern="dense",
-            band_tokens=None,
-            token_embedding_std=0.02,
-            dropout=0.0,
-            vocab_size=5,
-        )
+        self.config = gpt_config(5, context_length=context_length)
 
     def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
         return self.logits_VV[tokens_BT]

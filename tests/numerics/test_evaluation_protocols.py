@@ -28,10 +28,11 @@ from components.evaluation.task_data import load_task
 from components.evaluation.task_file import Files, TaskFile
 from components.evaluation.units import RULES, count_units, detokenized, per_unit, rolling_requests
 from components.tokenization.byte_pair import BytePairTokenizer
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 from flows.schema import check
 from flows.task_files import read_task_file
+from tests.configs import gpt_config
+from tests.small_model import one_thread
 
 CONTEXT = 48
 TEXT = "the cat sat on the mat, then that cat ate the rat\nand so on; Q: what is 12 plus 30? A: 42\n" * 3
@@ -40,10 +41,7 @@ PROTOCOL = check().protocol.model_copy(update={"max_answer_tokens": 4, "bootstra
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    yield from one_thread()
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +52,7 @@ def tokenizer() -> BytePairTokenizer:
 @pytest.fixture(scope="module")
 def model(tokenizer: BytePairTokenizer) -> GPT:
     torch.manual_seed(0)
-    shape = {"context_length": CONTEXT, "num_layers": 2, "d_model": 16, "num_heads": 2, "norm_placement": "pre", "dropout": 0.0}
-    model = GPT(
-        TransformerConfig(**shape, attention_pattern="dense", band_tokens=None, token_embedding_std=0.02, vocab_size=tokenizer.vocab_size)
-    ).eval()  # type: ignore[arg-type]
+    model = GPT(gpt_config(tokenizer.vocab_size, context_length=CONTEXT, num_layers=2)).eval()
     with torch.no_grad():
         model.token_embedding.weight.mul_(15)
     return model

@@ -10,8 +10,9 @@ import torch
 from components.evaluation.free_form import greedy_answers
 from components.evaluation.scoring import Request, log_likelihoods, normalized
 from components.tokenization.byte_pair import BytePairTokenizer
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
+from tests.small_model import one_thread
 
 CONTEXT = 24
 TEXT = "the cat sat on the mat, then that cat ate the rat\nand so on; 12 plus 30 is 42 = a café\n" * 3
@@ -19,11 +20,7 @@ TEXT = "the cat sat on the mat, then that cat ate the rat\nand so on; 12 plus 30
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """With two, each step waits for the slower one: many times slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    yield from one_thread()
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +31,7 @@ def tokenizer() -> BytePairTokenizer:
 @pytest.fixture(scope="module")
 def model(tokenizer: BytePairTokenizer) -> GPT:
     torch.manual_seed(0)
-    config = TransformerConfig(
-        context_length=CONTEXT,
-        num_layers=2,
-        d_model=16,
-        num_heads=2,
-        norm_placement="pre",
-        attention_pattern="dense",
-        band_tokens=None,
-        token_embedding_std=0.02,
-        dropout=0.1,
-        vocab_size=tokenizer.vocab_size,
-    )
-    model = GPT(config).eval()
+    model = GPT(gpt_config(tokenizer.vocab_size, context_length=CONTEXT, num_layers=2, dropout=0.1)).eval()
     with torch.no_grad():
         model.token_embedding.weight.mul_(30)  # so that some tokens are far likelier than others
     return model

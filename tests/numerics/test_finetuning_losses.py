@@ -10,27 +10,15 @@ from components.finetuning.batches import collate
 from components.finetuning.heads import Batch, ExtractHead, TaskModel, label_loss, language_model_loss, soft_labels
 from components.finetuning.transforms import Encoded
 from components.tasks.config import Transformation
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
 START, DELIMITER, EXTRACT = 20, 21, 22
 
 
 def build(transformation: Transformation, num_outputs: int, dropout: float = 0.0) -> TaskModel:
     torch.manual_seed(0)
-    config = TransformerConfig(
-        context_length=16,
-        num_layers=2,
-        d_model=16,
-        num_heads=2,
-        norm_placement="pre",
-        attention_pattern="dense",
-        band_tokens=None,
-        token_embedding_std=0.02,
-        dropout=dropout,
-        vocab_size=23,
-    )
-    gpt = GPT(config)
+    gpt = GPT(gpt_config(23, num_layers=2, dropout=dropout))
     for parameter in gpt.parameters():  # larger than they start, so that differences show
         parameter.data = parameter.data * 5
     return TaskModel(gpt, ExtractHead(16, num_outputs, dropout, transformation, torch.Generator().manual_seed(0)))

@@ -23,16 +23,13 @@ from components.finetuning.run import FinetuneResult, build_task_model, finetune
 from components.finetuning.transforms import Specials, encode_items
 from components.finetuning.validation import split_validation
 from components.tasks.items import Classification, DraftTask, FreeForm, LabelledTask, MultipleChoice, Similarity, Sourced
-from components.training.config import ComputeConfig
 from components.training.optimizer import build_adamw
 from components.training.trainer import prepare
 from components.transformer.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT, grow_vocabulary
-from tests.unit.finetuning_fakes import finetuning_config
+from tests.configs import ONE_CPU, finetuning_config, gpt_config
 from tests.unit.test_finetuning_transforms import Letters
 
-COMPUTE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
 VOCAB_SIZE = 30
 
 
@@ -40,23 +37,7 @@ VOCAB_SIZE = 30
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pretrained")
     torch.manual_seed(7)
-    save_checkpoint(
-        path,
-        GPT(
-            TransformerConfig(
-                context_length=16,
-                num_layers=1,
-                d_model=16,
-                num_heads=2,
-                norm_placement="pre",
-                attention_pattern="dense",
-                band_tokens=None,
-                token_embedding_std=0.02,
-                dropout=0.0,
-                vocab_size=VOCAB_SIZE,
-            )
-        ),
-    )
+    save_checkpoint(path, GPT(gpt_config(VOCAB_SIZE)))
     return path
 
 
@@ -74,13 +55,13 @@ def letters_draft() -> DraftTask:
 
 
 def run(checkpoint: Path, task: LabelledTask | None = None, init: Any = "pretrained", seed: int = 0, **overrides: Any) -> FinetuneResult:
-    return finetune(task or letters(), Letters(), checkpoint, init, finetuning_config(**overrides), COMPUTE, seed, lambda row, steps: None)
+    return finetune(task or letters(), Letters(), checkpoint, init, finetuning_config(**overrides), ONE_CPU, seed, lambda row, steps: None)
 
 
 def trained_by_hand(checkpoint: Path, aux_lm_weight: float | None) -> TaskModel:
     """The loop in a few lines; ``None`` is a loop that knows no second term."""
     config = finetuning_config(epochs=2)
-    prepare(COMPUTE, 0)
+    prepare(ONE_CPU, 0)
     model = build_task_model(letters(), checkpoint, "pretrained", config, 0).train()
     items = encode_items(letters().train, Letters(), Specials.after(VOCAB_SIZE), 16)
     batches = EpochBatches(items, config, 0)
@@ -171,7 +152,7 @@ def test_the_folder_holds_model_head_and_curve(checkpoint: Path, tmp_path: Path)
 def test_every_step_is_told(checkpoint: Path) -> None:
     told: list[tuple[float, int]] = []
     finetune(
-        letters(), Letters(), checkpoint, "scratch", finetuning_config(), COMPUTE, 0, lambda row, steps: told.append((row["step"], steps))
+        letters(), Letters(), checkpoint, "scratch", finetuning_config(), ONE_CPU, 0, lambda row, steps: told.append((row["step"], steps))
     )
     assert told == [(step, 6) for step in range(1, 7)]
 

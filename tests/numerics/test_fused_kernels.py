@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from components.training.lit_model import next_token_loss
 from components.transformer import attention, causal_attention, fused_loss, gelu, kernels
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
 Function = Callable[..., Tensor]
 
@@ -151,11 +151,8 @@ def test_attention_in_blocks_is_causal_attention(length: int, width: int, monkey
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_attention_in_blocks_is_taken_without_dropout_and_changes_nothing(dropout: float, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    shape = {"context_length": 12, "num_layers": 1, "d_model": 16, "num_heads": 2, "vocab_size": 50}
-    config = TransformerConfig(
-        **shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, dropout=dropout, token_embedding_std=0.02
-    )
-    layer, x = attention.CausalSelfAttention(config, None), torch.randn(2, 12, 16)
+    layer = attention.CausalSelfAttention(gpt_config(50, context_length=12, dropout=dropout), None)
+    x = torch.randn(2, 12, 16)
     nn.init.normal_(layer.query_key_value.bias)
     plain = layer(x)
     monkeypatch.setattr(causal_attention, "SHORTEST_TOKENS", 1)
@@ -174,11 +171,7 @@ def test_gelu_in_one_pass_is_the_tanh_form(width: int) -> None:
 
 def test_loss_of_a_model_is_that_of_its_logits() -> None:
     torch.manual_seed(0)
-    shape = {"context_length": 12, "num_layers": 2, "d_model": 16, "num_heads": 2, "vocab_size": 50}
-    config = TransformerConfig(
-        **shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, token_embedding_std=0.02, dropout=0.0
-    )
-    model, tokens = GPT(config), torch.randint(0, 50, (3, 13))
+    model, tokens = GPT(gpt_config(50, context_length=12, num_layers=2)), torch.randint(0, 50, (3, 13))
     losses, found = [], []
     for loss in (next_token_loss(model, tokens), F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())):
         model.zero_grad()

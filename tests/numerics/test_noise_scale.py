@@ -8,9 +8,8 @@ import torch
 
 from components.training.lit_model import LitGPT, next_token_loss
 from components.training.noise_scale import NoiseScale
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
-from tests.unit.test_data_order import CONFIG
+from tests.configs import gpt_config, training_config
 
 
 @pytest.mark.parametrize(("sizes", "steps"), [([4, 4], 4000), ([8] * 8, 2000), ([8, 8, 8, 3], 4000)])
@@ -58,21 +57,8 @@ def flat_gradient(model: GPT, batch: torch.Tensor) -> torch.Tensor:
 def test_micro_batches_of_a_gpt_give_its_norms_and_the_same_gradient(sequences: int) -> None:
     """Through Lightning's module: the numbers that the estimator gets, and gradients bit for bit those of plain accumulation."""
     torch.manual_seed(0)
-    model = GPT(
-        TransformerConfig(
-            context_length=8,
-            num_layers=1,
-            d_model=8,
-            num_heads=2,
-            norm_placement="pre",
-            attention_pattern="dense",
-            band_tokens=None,
-            token_embedding_std=0.02,
-            dropout=0.0,
-            vocab_size=16,
-        )
-    )
-    module = LitGPT(model, CONFIG.model_copy(update={"micro_batch_sequences": 2}))
+    model = GPT(gpt_config(16, context_length=8, d_model=8))
+    module = LitGPT(model, training_config(micro_batch_sequences=2))
     module.manual_backward = torch.Tensor.backward  # type: ignore[method-assign, assignment]
     batch = torch.randint(16, (sequences, 9), generator=torch.Generator().manual_seed(1))
     parts = torch.split(batch, 2)
@@ -89,21 +75,8 @@ def test_micro_batches_of_a_gpt_give_its_norms_and_the_same_gradient(sequences: 
 def test_agrees_with_the_covariance_of_a_gpts_gradients(tmp_path: Path) -> None:
     """Sequences are drawn independently, so a sequence is the unit: per-sequence gradients give tr(Sigma) and G directly."""
     torch.manual_seed(0)
-    model = GPT(
-        TransformerConfig(
-            context_length=8,
-            num_layers=1,
-            d_model=8,
-            num_heads=2,
-            norm_placement="pre",
-            attention_pattern="dense",
-            band_tokens=None,
-            token_embedding_std=0.02,
-            dropout=0.0,
-            vocab_size=16,
-        )
-    )
-    module = LitGPT(model, CONFIG.model_copy(update={"micro_batch_sequences": 2, "noise_scale_smoothing": 0.999}))
+    model = GPT(gpt_config(16, context_length=8, d_model=8))
+    module = LitGPT(model, training_config(micro_batch_sequences=2, noise_scale_smoothing=0.999))
     module.manual_backward = torch.Tensor.backward  # type: ignore[method-assign, assignment]
     generator = torch.Generator().manual_seed(1)
     probabilities = torch.softmax(torch.arange(16) * 0.3, 0)

@@ -8,33 +8,21 @@ import pytest
 import torch
 
 from components.artifacts import TokenShards
-from components.training.config import ComputeConfig
 from components.training.held_out import layer_gradient_norms
 from components.training.pretrain import PretrainConfig, Recorder, pretrain
 from components.training.resume import StateFile
 from components.transformer.checkpoint import load_checkpoint, weights_sha256
-from components.transformer.config import ModelConfig, TransformerConfig
+from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import ONE_CPU, model_config, training_config
 from tests.tiny_tokens import write_tiny_tokens
-from tests.unit.test_data_order import CONFIG as TRAINING
 
-MODEL = ModelConfig(
-    context_length=16,
-    num_layers=2,
-    d_model=16,
-    num_heads=2,
-    norm_placement="pre",
-    attention_pattern="dense",
-    band_tokens=None,
-    token_embedding_std=0.02,
-    dropout=0.1,
-)
-RUN = TRAINING.model_copy(update={"train_tokens": 1920, "batch_tokens": 64, "micro_batch_sequences": 2, "learning_rate": 0.01})
+MODEL = model_config(num_layers=2, dropout=0.1)
+RUN = {"train_tokens": 1920, "batch_tokens": 64, "micro_batch_sequences": 2, "learning_rate": 0.01}
 
 
 def config(dropout: float = 0.1, **training: Any) -> PretrainConfig:
-    compute = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
-    return PretrainConfig(MODEL.model_copy(update={"dropout": dropout}), RUN.model_copy(update=training), compute)
+    return PretrainConfig(MODEL.model_copy(update={"dropout": dropout}), training_config(**RUN | training), ONE_CPU)
 
 
 @pytest.fixture

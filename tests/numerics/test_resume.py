@@ -15,32 +15,15 @@ import torch
 from components.artifacts import TokenShards, write_manifest
 from components.tokenization.shards import StreamDocument, write_stream
 from components.training import lit_model, pretrain, resume
-from components.training.config import ComputeConfig, TrainingConfig
 from components.training.data_order import DataOrder
 from components.training.documents import DocumentIndex, documents_of_step
-from components.transformer.config import ModelConfig
 from flows.certify_resume import Run, certify
-from tests.unit.test_data_order import CONFIG
+from tests.configs import ONE_CPU, model_config
+from tests.two_devices import TRAINING
 
 STEPS, EPOCH_STEP = 20, 13
-# Up to three micro-batches, and dropout; the batch grows from 2 to 6 windows over six steps; blocks of windows end inside the run.
-TRAINING = TrainingConfig.model_validate(
-    CONFIG.model_dump()
-    | {"train_tokens": 1600, "batch_tokens": 96, "ramp_start_batch_tokens": 32, "ramp_tokens": 256, "shuffle_block_windows": 13}
-    | {"micro_batch_sequences": 2, "learning_rate": 0.01}
-)
-MODEL = ModelConfig(
-    context_length=16,
-    num_layers=1,
-    d_model=16,
-    num_heads=2,
-    norm_placement="pre",
-    attention_pattern="dense",
-    band_tokens=None,
-    token_embedding_std=0.02,
-    dropout=0.1,
-)
-COMPUTE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
+# TRAINING has up to three micro-batches, a batch that grows from 2 to 6 windows over six steps, blocks of windows that end inside the run.
+MODEL = model_config(dropout=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +43,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new_run(tokens: Path, folder: Path, **compute: int) -> Run:
-    settings = pretrain.PretrainConfig(MODEL, TRAINING, COMPUTE.model_copy(update=compute))
+    settings = pretrain.PretrainConfig(MODEL, TRAINING, ONE_CPU.model_copy(update=compute))
     return Run(tokens, settings, 0, folder / "run", every_steps=4)
 
 

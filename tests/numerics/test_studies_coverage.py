@@ -9,6 +9,7 @@ from scipy.stats import t
 from components.studies.config import LearningRate, StudyCell, StudyConfig
 from components.studies.effect import NO_DIFFERENCE, detectable_sd, summarize
 from components.studies.sweep import choose_rates
+from tests.configs import study_config
 
 REPEATS = 200
 BLOCKS = 5  # of so many repeats, each from a generator of its own
@@ -17,18 +18,8 @@ SHIPPED_SEEDS = 6
 
 
 def study(arms: list[str], seeds: int) -> StudyConfig:
-    return StudyConfig(
-        question="?",
-        metric="loss_nats",
-        direction="lower",
-        confidence=SHIPPED_CONFIDENCE,
-        baseline=arms[0],
-        seeds=list(range(seeds)),
-        common={},
-        conditions={"usual": {}},
-        arms={arm: {} for arm in arms},
-        learning_rate=LearningRate(rule="?", sweep={"usual": {}}),
-    )
+    named = {arm: {} for arm in arms}
+    return study_config(confidence=SHIPPED_CONFIDENCE, baseline=arms[0], seeds=list(range(seeds)), arms=named)
 
 
 def shares_of_differences(arm_effects_sd: list[float], seeds: int, shared_sd: float = 2.0) -> Iterator[float]:

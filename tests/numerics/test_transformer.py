@@ -11,21 +11,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from components.transformer.accounting import flops_per_sequence, flops_per_token, train_flops
 from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT, grow_vocabulary
+from tests.configs import gpt_config
 
 
 def tiny(norm_placement: str = "pre", **changes: object) -> TransformerConfig:
-    shape = {
-        "context_length": 16,
-        "num_layers": 2,
-        "d_model": 12,
-        "num_heads": 3,
-        "dropout": 0.0,
-        "vocab_size": 29,
-        "attention_pattern": "dense",
-        "band_tokens": None,
-        "token_embedding_std": 0.02,
-    }
-    return TransformerConfig.model_validate(shape | {"norm_placement": norm_placement} | changes)
+    shape = {"num_layers": 2, "d_model": 12, "num_heads": 3, "vocab_size": 29}
+    return gpt_config(**shape | {"norm_placement": norm_placement} | changes)
 
 
 def literal_logits(model: GPT, tokens_T: Tensor) -> Tensor:

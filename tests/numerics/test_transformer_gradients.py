@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.transformer.config import TransformerConfig
 from components.transformer.diagnostics import gradient_norms
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
 VOCABULARY, LENGTH = 128, 32
 
@@ -28,9 +28,8 @@ def zipf_tokens() -> Tensor:
 def started(norm_placement: str, num_layers: int, xavier: bool) -> GPT:
     """A fresh model; with ``xavier`` as Xiong's and Vaswani's: Xavier weights, inputs of spread 1, logits by 1/sqrt(d)."""
     torch.manual_seed(0)
-    shape = {"context_length": LENGTH, "num_layers": num_layers, "d_model": 64, "num_heads": 4, "dropout": 0.0, "vocab_size": VOCABULARY}
-    pattern = {"attention_pattern": "dense", "band_tokens": None, "token_embedding_std": 0.02, "norm_placement": norm_placement}
-    model = GPT(TransformerConfig.model_validate(shape | pattern))
+    shape = {"context_length": LENGTH, "num_layers": num_layers, "d_model": 64, "num_heads": 4}
+    model = GPT(gpt_config(VOCABULARY, norm_placement=norm_placement, **shape))
     if xavier:
         for name, parameter in model.named_parameters():
             if "embedding" in name:

@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from components.tokenization.shards import StreamDocument, write_stream
 from components.training.resume import StateFile, TrainingState
 from components.transformer import checkpoint
+from tests.configs import ONE_CPU
 from tests.tiny_tokens import write_tiny_tokens
-from tests.two_devices import MODEL, ONE, TRAINING
+from tests.two_devices import MODEL, TRAINING
 
 FULL = Path("/dev/full")
 pytestmark = [pytest.mark.pipeline, pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")]
@@ -77,7 +78,7 @@ def test_a_run_whose_checkpoint_has_no_room_says_so_and_is_not_lost(tmp_path: Pa
     if not can_mount(tmp_path / "small"):
         pytest.skip("this system lets no user mount a tmpfs")
     write_tiny_tokens(tmp_path / "tokens")
-    sections = {"model": MODEL.model_dump(), "training": TRAINING.model_dump(), "compute": ONE.model_dump()}
+    sections = {"model": MODEL.model_dump(), "training": TRAINING.model_dump(), "compute": ONE_CPU.model_dump()}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
     stage = f"{sys.executable} -m flows.stages.pretrain_model --tokens tokens --metrics metrics.json --out"
     script = f'mount -t tmpfs -o size=16k none small && {stage} small/out; status=$?; echo "left: $(ls -A small)"; exit $status'

@@ -277,7 +277,7 @@ def test_cells_that_need_a_gpu_have_one_each(server: Server, repository: Callabl
     folder = repository(ON_GPUS)
     values = params.read_yaml(ROOT / "params.yaml")
     values["compute"]["accelerator"] = "gpu"
-    (folder / "params.yaml").write_text(yaml.safe_dump({name: values[name] for name in ("evaluation", "compute")}), encoding="utf-8")
+    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     server_of_two = copy.copy(server)
     server_of_two.variables = {**server.variables, "CUDA_VISIBLE_DEVICES": "3,5"}
     status, errors = run(server_of_two, folder, "--workers", "3")

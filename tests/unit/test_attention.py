@@ -9,23 +9,14 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from components.transformer.banded import banded_attention
-from components.transformer.config import ModelConfig, TransformerConfig
+from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
-
-SHAPE = {
-    "context_length": 32,
-    "num_layers": 2,
-    "d_model": 16,
-    "num_heads": 2,
-    "norm_placement": "pre",
-    "dropout": 0.0,
-    "token_embedding_std": 0.02,
-}
+from tests.configs import gpt_config, model_config
 
 
 def banded(band_tokens: int | None, **changes: object) -> TransformerConfig:
     pattern = {"attention_pattern": "alternating_banded", "band_tokens": band_tokens}
-    return TransformerConfig.model_validate(SHAPE | pattern | {"vocab_size": 29} | changes)
+    return gpt_config(29, **{"context_length": 32, "num_layers": 2} | pattern | changes)
 
 
 def dense_reference(q: Tensor, k: Tensor, v: Tensor, band_tokens: int) -> Tensor:
@@ -107,4 +98,4 @@ def test_dropout_falls_on_attention_in_training_only(dropout: float) -> None:
 )
 def test_bands_that_make_no_sense_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        ModelConfig.model_validate(SHAPE | changes)
+        model_config(**{"context_length": 32} | changes)

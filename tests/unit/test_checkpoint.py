@@ -8,21 +8,10 @@ import torch
 from components.artifacts import read_json, sha256_file, write_json
 from components.errors import InputError
 from components.transformer.checkpoint import load_checkpoint, load_config, save_checkpoint, weights_sha256
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
+from tests.configs import gpt_config
 
-CONFIG = TransformerConfig(
-    context_length=8,
-    num_layers=1,
-    d_model=8,
-    num_heads=2,
-    norm_placement="post",
-    dropout=0.1,
-    attention_pattern="dense",
-    band_tokens=None,
-    token_embedding_std=0.02,
-    vocab_size=11,
-)
+CONFIG = gpt_config(11, context_length=8, d_model=8, norm_placement="post", dropout=0.1)
 
 
 @pytest.fixture

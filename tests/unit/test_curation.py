@@ -13,10 +13,11 @@ from components.curation.config import CurationConfig, DecontaminationConfig, De
 from components.curation.corpus import build_corpus
 from components.curation.draws import is_reserved
 from components.errors import InputError
-from components.sources.config import FilesConfig, SourceConfig
+from components.sources.config import SourceConfig
 from components.sources.documents import Document, Entry, Skipped
 from flows import params
 from flows.stages.curate_corpus import Sections
+from tests.configs import files_source
 from tests.curated import Curated, curate
 
 ROLES = {"crawl": "raw", "docs": "reference", "books": "reference"}
@@ -195,18 +196,7 @@ def own_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Sourc
         folder.mkdir(parents=True)
         for i in range(30):
             (folder / f"{i:02}.txt").write_text(prose(i, vocabulary))
-    return {
-        name: FilesConfig(
-            kind="files",
-            role=role,
-            glob=f"inputs/{name}/*.txt",
-            text_field="text",
-            url_field=None,
-            max_document_bytes=10**6,
-            webtext=None,
-        )
-        for name, role in (("mine", "reference"), ("noise", "raw"))
-    }
+    return {name: files_source(f"inputs/{name}/*.txt", role=role) for name, role in (("mine", "reference"), ("noise", "raw"))}
 
 
 EVEN = MixtureConfig(weights={"mine": 0.5, "noise": 0.5}, max_epochs=4.0)

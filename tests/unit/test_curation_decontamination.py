@@ -11,10 +11,10 @@ from components.curation.config import DecontaminationConfig
 from components.curation.corpus import build_corpus
 from components.curation.decontamination import cut_windows, kept_pieces
 from components.errors import InputError
-from components.sources.config import FilesConfig
 from components.sources.documents import Document
 from components.tasks.evaluated import evaluation_texts, texts_of
 from components.tasks.items import Classification, DraftTask, Entailment, FreeForm, MultipleChoice, Similarity, Sourced, TaskSet, save_tasks
+from tests.configs import files_source
 from tests.curated import Curated, curate
 from tests.reference.cuts import Cut, decontaminate
 from tests.unit.test_curation import EVEN, ROLES, config, document, prose
@@ -199,18 +199,7 @@ def test_built_corpus_holds_no_evaluation_text(tmp_path: Path, monkeypatch: pyte
         (tmp_path / "inputs" / name).mkdir(parents=True)
         for i in range(5):
             (tmp_path / "inputs" / name / f"{i}.txt").write_text(f"{prose(i, name)} {LEAK if i == 0 else ''} {prose(i + 50, name)}")
-    sources = {
-        name: FilesConfig(
-            kind="files",
-            role="reference",
-            glob=f"inputs/{name}/*.txt",
-            text_field="text",
-            url_field=None,
-            max_document_bytes=100_000,
-            webtext=None,
-        )
-        for name in ("mine", "noise")
-    }
+    sources = {name: files_source(f"inputs/{name}/*.txt") for name in ("mine", "noise")}
     lines: list[str] = []
     metrics = build_corpus(sources, [LEAK], config(reserved_source="mine", reserved_share=0.0), EVEN, tmp_path / "corpus", lines.append)
     assert metrics["decontamination"]["documents_cut"] == 2 and metrics["documents"]["kept"] == 10

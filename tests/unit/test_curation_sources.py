@@ -12,9 +12,10 @@ import pytest
 from components.curation import batches_sources, frames, frames_sources
 from components.curation.engine import session
 from components.errors import InputError
-from components.sources.config import DistributionBooksConfig, DistributionDocstringsConfig, FilesConfig, HuggingFaceConfig, SourceConfig
+from components.sources.config import DistributionBooksConfig, DistributionDocstringsConfig, HuggingFaceConfig, SourceConfig
 from components.sources.documents import Document
 from components.sources.read import read_source
+from tests.configs import files_source
 from tests.unit.test_sources_web_archive import archive, page, record, response
 from tests.unit.test_sources_webtext import CONFIG, ENGLISH, GERMAN, write
 
@@ -55,9 +56,6 @@ def every_kind(inputs: Path) -> dict[str, SourceConfig]:
     (inputs / "e.warc").write_bytes(page("birds") + record(response("none", status="404 Not Found")) + page("trees"))
     (inputs / "set").mkdir()
     (inputs / "set" / "train.jsonl").write_text("".join(json.dumps({"text": f"text {number}"}) + "\n" for number in range(3)))
-    files = FilesConfig(
-        kind="files", role="raw", glob="inputs/[a-d].*", text_field="text", url_field=None, max_document_bytes=10**6, webtext=None
-    )
     data_set = HuggingFaceConfig(
         kind="huggingface",
         role="raw",
@@ -71,7 +69,7 @@ def every_kind(inputs: Path) -> dict[str, SourceConfig]:
         webtext=None,
     )
     return {
-        "files": files,
+        "files": files_source("inputs/[a-d].*"),
         "web": archive("inputs/e.warc"),
         "hub": data_set,
         "docs": DistributionDocstringsConfig(kind="distribution_docstrings", role="reference", distributions=["click"]),

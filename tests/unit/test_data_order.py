@@ -11,38 +11,14 @@ from torch.utils.data import DataLoader
 
 from components.artifacts import TokenStream
 from components.errors import InputError
-from components.training.config import TrainingConfig
 from components.training.data_order import DataOrder, Steps
+from tests.configs import training_config
 from tests.tiny_tokens import write_tiny_tokens
-
-CONFIG = TrainingConfig(
-    train_tokens=1000,
-    batch_tokens=16,
-    ramp_start_batch_tokens=0,
-    ramp_tokens=0,
-    order_seed=3,
-    shuffle_block_windows=1000,
-    micro_batch_sequences=4,
-    learning_rate=1.0,
-    warmup_tokens=100,
-    decay_tokens=None,
-    final_learning_rate_ratio=0.1,
-    weight_decay=0.1,
-    adam_beta1=0.9,
-    adam_beta2=0.95,
-    adam_epsilon=1e-8,
-    grad_clip_norm=1.0,
-    noise_scale_smoothing=0.9,
-    max_loss_spike_nats=None,
-    spike_median_steps=10,
-    curve_points=2,
-    curve_tokens=64,
-)
 
 
 def order(stream: TokenStream, batch_tokens: int, num_steps: int, **changes: int) -> DataOrder:
     values = {"batch_tokens": batch_tokens, "train_tokens": batch_tokens * num_steps, "warmup_tokens": 0} | changes
-    return DataOrder(stream.num_tokens, 8, TrainingConfig.model_validate(CONFIG.model_dump() | values))
+    return DataOrder(stream.num_tokens, 8, training_config(**values))
 
 
 def read(steps: Steps) -> list[list[int]]:
@@ -142,10 +118,10 @@ def test_impossible_runs_are_refused(stream: TokenStream, batch_tokens: int, num
 def test_a_context_longer_than_a_shard_is_read_across_shards(tmp_path: Path) -> None:
     """Shards of 1,000 tokens; only what is longer than all of them is refused."""
     stream = write_tiny_tokens(tmp_path / "t").stream("train")
-    plan = DataOrder(stream.num_tokens, 1500, CONFIG.model_copy(update={"train_tokens": 1500, "batch_tokens": 1500}))
+    plan = DataOrder(stream.num_tokens, 1500, training_config(train_tokens=1500, batch_tokens=1500))
     assert Steps(stream, plan)[0].tolist() == [stream.read(0, 1501).tolist()]
 
 
 def test_a_context_longer_than_the_stream_is_refused() -> None:
     with pytest.raises(InputError, match=r"model\.context_length 8 is longer than the stream of 8 tokens; lower it"):
-        DataOrder(8, 8, CONFIG)
+        DataOrder(8, 8, training_config())

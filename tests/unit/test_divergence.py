@@ -13,11 +13,11 @@ from components.training.pretrain import pretrain
 from components.training.resume import StateFile
 from components.transformer.checkpoint import load_checkpoint
 from flows import step
+from tests.configs import training_config
 from tests.numerics.test_pretraining import config
 from tests.tiny_tokens import write_tiny_tokens
-from tests.unit.test_data_order import CONFIG
 
-SPIKY = CONFIG.model_copy(update={"max_loss_spike_nats": 1.0, "spike_median_steps": 3})
+CONFIG, SPIKY = training_config(), training_config(max_loss_spike_nats=1.0, spike_median_steps=3)
 BEFORE = [{"loss_nats": nats} for nats in (9.0, 2.0, 9.0, 2.0, 2.1)]
 
 

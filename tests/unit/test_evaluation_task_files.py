@@ -1,6 +1,10 @@
 """Task files: the shipped ones are right; a user's rows become questions; each kind of bad input is one line."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -359,23 +363,27 @@ def test_what_save_to_disk_wrote_stands_for_the_hub(hub_task: TaskFile, tmp_path
         load_task(task(files=None, hub={"path": "set", "test": "test"}), tmp_path, PROTOCOL)
 
 
-def test_a_hub_that_cannot_be_reached_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    import datasets
-    import huggingface_hub
+# Of a process of its own: the libraries set how much they log when they are first imported.
+ASK_NOBODY = """
+import sys, time
+from pathlib import Path
+from components.errors import InputError
+from components.evaluation.hub_rows import hub_rows
+from components.evaluation.task_file import Hub
+time.sleep = lambda _: None  # between its attempts
+try:
+    hub_rows("own", Hub(path="nobody/nothing", test="test"), "test", Path.cwd())
+except InputError as error:
+    sys.exit(str(error))
+"""
 
+
+def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9"  # the port of discard, where nothing answers
-    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", nobody)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", nobody)
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr("time.sleep", lambda _: None)  # between its attempts
-    path = tmp_path / "own.yaml"
-    path.write_text(json.dumps({**CHOICE, "files": None, "hub": {"path": "nobody/nothing", "test": "test"}}), encoding="utf-8")
-    with pytest.raises(InputError, match="task own: the Hugging Face Hub cannot be reached for nobody/nothing") as caught:
-        load_task(read_task_file(path), tmp_path, PROTOCOL)
-    assert "\n" not in str(caught.value) and "save_to_disk" in str(caught.value)
-    assert (capsys.readouterr(), caplog.text) == (("", ""), "")
+    variables = {**os.environ, "HF_ENDPOINT": nobody, "HF_HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run([sys.executable, "-c", ASK_NOBODY], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert re.fullmatch("task own: the Hugging Face Hub cannot be reached for nobody/nothing; .* save_to_disk wrote\n", done.stderr)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 @pytest.mark.parametrize("path", [path for path in SHIPPED if path.parent.name == "in_context"], ids=lambda path: path.stem)

@@ -12,10 +12,10 @@ from components.artifacts import read_json
 from components.evaluation.task_file import TaskFile
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
-from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT
 from flows import params
 from flows.finetune import main, read_data_file
+from tests.configs import gpt_config
 
 TEXTS = ["good film", "bad film", "good plot", "bad plot", "good fun", "bad fun"]
 
@@ -26,10 +26,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrained")
     tokenizer = BytePairTokenizer.train(iter(TEXTS), 262)
     torch.manual_seed(7)  # not the seed of a run
-    shape = {"context_length": 16, "num_layers": 1, "d_model": 8, "num_heads": 2, "dropout": 0.0, "vocab_size": tokenizer.vocab_size}
-    save_checkpoint(
-        folder, GPT(TransformerConfig(**shape, norm_placement="pre", attention_pattern="dense", band_tokens=None, token_embedding_std=0.02))
-    )  # type: ignore[arg-type]
+    save_checkpoint(folder, GPT(gpt_config(tokenizer.vocab_size, d_model=8)))
     tokenizer.save(folder / "tokenizer.json")
     return folder
 

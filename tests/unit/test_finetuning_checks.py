@@ -11,7 +11,7 @@ from components.errors import InputError
 from components.finetuning.checks import check_task, content, count_repeats, warnings
 from components.finetuning.validation import split_validation
 from components.tasks.items import Classification, Entailment, Item, LabelledTask, MultipleChoice, Similarity
-from tests.unit.finetuning_fakes import finetuning_config
+from tests.configs import finetuning_config
 
 GOOD = [Classification("a", 0), Classification("b", 1)]
 CHOICE = MultipleChoice("a", ("b", "c"), 1)

@@ -11,7 +11,7 @@ from components.errors import InputError
 from components.finetuning.batches import EpochBatches, collate
 from components.finetuning.transforms import Encoded, Specials, encode_items
 from components.tasks.items import Classification, Entailment, FreeForm, Item, MultipleChoice, Similarity
-from tests.unit.finetuning_fakes import finetuning_config
+from tests.configs import finetuning_config
 
 START, DELIMITER, EXTRACT = 100, 101, 102
 CONTEXT = 16  # two segments of at most 6 tokens

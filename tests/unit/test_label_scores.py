@@ -12,7 +12,7 @@ from components.evaluation.label_scores import label_score
 from components.finetuning.scores import Answers, answers_of, fitting_metrics, majority_answers, score, scored
 from components.tasks.config import LabelMetric
 from components.tasks.items import Classification, LabelledTask, MultipleChoice
-from tests.unit.finetuning_fakes import finetuning_config
+from tests.configs import finetuning_config
 
 CLASSES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from components.errors import InputError
 from flows import experiments, forms, links, pages, params, reconcile, showing
 from flows.progress import Progress
 from flows.runs import Recorded
@@ -84,7 +85,7 @@ def test_the_page_of_a_run_leads_on(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "[Prefect run](http://127.0.0.1:4200/runs/flow-run/f1)" in note and "[report](#/report)" in note
     assert "Prefect" not in pages.note("r1", {"cell": "x"}) and "report" not in pages.note("r1", {"cell": "x"})
     assert pages.leads_to_report(note) and not pages.leads_to_report(pages.note("r1", tags))
-    monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.org/api")
+    monkeypatch.setenv("PREFECT_API_URL", "https://user:secret@prefect.example.org/api")
     assert pages.prefect_page("f1") == "https://prefect.example.org/runs/flow-run/f1"
     assert pages.mlflow_page("#/x") == "http://127.0.0.1:5000/#/x"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://user:secret@mlflow.example.org/")
@@ -120,11 +121,17 @@ def test_forms_offer_the_cells_and_the_studies_of_this_repository() -> None:
 def test_the_progress_of_a_cell_is_read_from_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("target", "tokens") as progress:
         progress.update(450, 1000, "loss 4.100")
-    lines = capsys.readouterr().err.splitlines()
-    [found] = filter(None, map(showing.PERCENT.match, lines))
+    found = showing.PERCENT.match(capsys.readouterr().err.splitlines()[-1])
+    assert found
     assert (found["what"], found["percent"]) == ("target", "45")
     assert found["detail"].startswith("450/1.00k") and "loss 4.100" in found["detail"]
     assert not showing.PERCENT.match("docs: kept 5 of 10 documents, 50% dropped")
+
+
+def test_what_ends_at_once_shows_no_empty_bar_before_its_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError), Progress("target", "tokens"):
+        raise InputError("params.yaml: ...")
+    assert capsys.readouterr().err == ""
 
 
 def test_names_that_mlflow_refuses_are_left_out_of_a_run_that_is_made_up_for(tmp_path: Path) -> None:

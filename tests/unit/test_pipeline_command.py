@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import pipeline
+from components.errors import InputError
+from flows import graph, pipeline, schema
 
 
 class Ended(Exception):
@@ -52,3 +53,30 @@ def test_any_other_error_is_shown_whole(failing: pytest.MonkeyPatch) -> None:
     failing.setattr("flows.pipeline_flow.pipeline", fails_with("a fault of ours"))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         pipeline._run(pipeline._parse([]))
+
+
+def test_a_slip_in_any_section_stops_a_launch_before_its_first_cell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the command line, and from a form; the cell itself reads another section."""
+    from flows import pipeline_flow
+
+    class Graph:
+        def cells(self, _: object) -> list[graph.Cell]:
+            return [graph.Cell("tokenize_corpus", (), (), "python -m flows.stages.tokenize_corpus --out data/tokens")]
+
+    monkeypatch.setattr(graph, "load", lambda _: Graph())
+    monkeypatch.setattr(pipeline_flow, "crash_those_without_process", lambda: None)
+    slip = Path("params.yaml").read_text(encoding="utf-8").replace("calibration_bins: 10", "calibration_bins: ten", 1)
+    (tmp_path / "params.yaml").write_text(slip, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    said = "params.yaml: evaluation.calibration_bins: Input should be a valid integer, got 'ten'"
+    assert pipeline.main([]) == pipeline.EXIT_BAD_INPUT
+    assert capsys.readouterr().err == f"error: {said}\n"
+    with pytest.raises(InputError, match=said):
+        pipeline_flow.pipeline.fn()
+
+
+def test_the_parameters_of_another_graph_are_not_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # where there are none
+    schema.check_before(["python train.py"])

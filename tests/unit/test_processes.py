@@ -6,7 +6,8 @@ from components.errors import InputError
 from components.training.config import ComputeConfig
 from flows import processes, tracking
 from flows.stages import pretrain_model
-from tests.two_devices import MODEL, ONE, TRAINING, TWO
+from tests.configs import ONE_CPU
+from tests.two_devices import MODEL, TRAINING, TWO
 
 TORCHRUN = {"RANK": "{rank}", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
 SRUN = {"SLURM_PROCID": "{rank}", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_JOB_NAME": "target"}
@@ -30,7 +31,7 @@ def test_the_first_of_two_alone_tracks(monkeypatch: pytest.MonkeyPatch, variable
         say(monkeypatch, variables, rank)
         processes.check(TWO["ddp"])
         assert processes.is_first() == (rank == 0)
-        with tracking.run("pretrain", [], 0, ONE):
+        with tracking.run("pretrain", [], 0, ONE_CPU):
             pass
     assert opened == [True, False]
 
@@ -46,7 +47,7 @@ class _Silent:
 def test_a_process_alone_is_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     for variables in ({}, BATCH_SCRIPT):
         say(monkeypatch, variables)
-        processes.check(ONE)
+        processes.check(ONE_CPU)
         assert processes.is_first()
     say(monkeypatch, {})
     processes.check(TWO["fsdp"])  # Lightning starts the other
@@ -55,7 +56,7 @@ def test_a_process_alone_is_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("variables", "compute", "message"),
     [
-        (TORCHRUN, ONE, "2 processes were started, but compute.devices times compute.nodes is 1; make them equal"),
+        (TORCHRUN, ONE_CPU, "2 processes were started, but compute.devices times compute.nodes is 1; make them equal"),
         (SRUN, TWO["ddp"].model_copy(update={"nodes": 2}), "2 processes were started, but .* is 4"),
         ({}, TWO["ddp"].model_copy(update={"nodes": 2}), "compute asks for 4 devices: start the stage's command with torchrun or srun"),
         (BATCH_SCRIPT, TWO["ddp"], "compute asks for 2 devices: start"),
@@ -72,7 +73,7 @@ def test_a_launch_that_params_do_not_describe_is_refused(
 
 def test_single_is_of_one_device() -> None:
     with pytest.raises(ValueError, match="strategy single is of one device, but there are 2; set it to ddp or fsdp"):
-        ComputeConfig.model_validate(ONE.model_dump() | {"devices": 2})
+        ComputeConfig.model_validate(ONE_CPU.model_dump() | {"devices": 2})
 
 
 def test_a_state_depends_on_the_number_of_devices_with_dropout_alone() -> None:
@@ -80,5 +81,5 @@ def test_a_state_depends_on_the_number_of_devices_with_dropout_alone() -> None:
         model = MODEL.model_copy(update={"dropout": dropout})
         return pretrain_model._decisive(pretrain_model.Sections(model=model, training=TRAINING, compute=compute)).compute
 
-    assert decisive(TWO["ddp"], 0.0) == decisive(TWO["fsdp"], 0.0) == ONE
+    assert decisive(TWO["ddp"], 0.0) == decisive(TWO["fsdp"], 0.0) == ONE_CPU
     assert decisive(TWO["ddp"], 0.1) == TWO["ddp"]

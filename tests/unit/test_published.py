@@ -17,26 +17,17 @@ from components.artifacts import read_json, write_json
 from components.errors import InputError
 from components.tokenization.byte_pair import BytePairTokenizer
 from components.transformer.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
-from components.transformer.config import TransformerConfig
 from components.transformer.export import export_checkpoint
 from components.transformer.model import GPT
 from components.transformer.names import openai_gpt1_names
 from components.transformer.presets import PRESETS
 from components.transformer.published import load_published, openai_gpt1_config
 from flows import export, import_weights
+from tests.configs import gpt_config
 
 SHARED = Path("../shared/data")
 TEXTS = ["the quick brown fox jumps over the lazy dog", "don't say it's 2020!  it is", "naïve café — and the rest of it"] * 4
-SHAPE = {
-    "context_length": 16,
-    "num_layers": 2,
-    "d_model": 24,
-    "num_heads": 3,
-    "dropout": 0.1,
-    "attention_pattern": "dense",
-    "band_tokens": None,
-    "token_embedding_std": 0.02,
-}
+SHAPE = {"num_layers": 2, "d_model": 24, "num_heads": 3, "dropout": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +48,7 @@ def transformers(monkeypatch: pytest.MonkeyPatch) -> Any:
 def random_model(norm_placement: str, **changes: object) -> GPT:
     """Every weight, bias and gain drawn at random, so that none is where it is by luck."""
     torch.manual_seed(3)
-    model = GPT(TransformerConfig.model_validate(SHAPE | {"norm_placement": norm_placement, "vocab_size": 280} | changes))
+    model = GPT(gpt_config(**SHAPE | {"norm_placement": norm_placement, "vocab_size": 280} | changes))
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()

@@ -67,6 +67,15 @@ def test_a_clean_tree_has_no_changes(repository: Path, tmp_path: Path) -> None:
     worktree.apply_patch(repository, tmp_path / "empty.patch")
 
 
+def test_the_keys_of_a_remote_are_not_kept_with_a_run(repository: Path) -> None:
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    analytics = false\n", encoding="utf-8")
+    git("add", "-A")
+    git("commit", "-q", "-m", "dvc")
+    Path(".dvc/config").write_text("['remote \"store\"']\n    secret_access_key = planted\n", encoding="utf-8")  # dvc remote modify
+    assert provenance.changes() == b""
+
+
 def test_new_files_that_are_too_large_are_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "MAX_UNTRACKED_BYTES", 5)
     Path("components/large.bin").write_bytes(b"123456")

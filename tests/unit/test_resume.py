@@ -112,3 +112,6 @@ def test_a_change_starts_afresh_and_says_why(tmp_path: Path, monkeypatch: pytest
     assert "manifest.json was" in next(scratch.describe(state(0.1)))
     first.path.write_bytes(b"")
     assert "damaged" in next(scratch.describe(state(0.1)))
+    Path("manifest.json").unlink()
+    with pytest.raises(InputError, match=r"^manifest\.json: not there; run the stage that makes it"):
+        state(0.1)

@@ -8,9 +8,10 @@ import pytest
 
 from components.artifacts import read_json, write_json
 from components.transformer.accounting import train_flops
-from components.transformer.config import ModelConfig, TransformerConfig
+from components.transformer.config import TransformerConfig
 from flows import params, stage
 from flows.stages import forecast_loss, score_forecast
+from tests.configs import model_config
 
 FORECAST = ["--ladder", "metrics/ladder", "--out", "metrics/forecast.json"]
 SCORE = ["--forecast", "metrics/forecast.json", "--target", "metrics/target.json", "--out", "metrics/forecast_score.json"]
@@ -62,17 +63,7 @@ def test_forecast_then_score(place: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_target_is_model_and_training_with_its_own_overrides(place: Path) -> None:
     loaded = params.load(forecast_loss.Sections)
-    model = ModelConfig(
-        context_length=256,
-        num_layers=3,
-        d_model=96,
-        num_heads=4,
-        norm_placement="pre",
-        attention_pattern="dense",
-        band_tokens=None,
-        token_embedding_std=0.02,
-        dropout=0.0,
-    )
+    model = model_config(context_length=256, num_layers=3, d_model=96, num_heads=4)
     changed = loaded.model_copy(update={"model": model})
     config = TransformerConfig(**model.model_dump(), vocab_size=loaded.tokenization.vocab_size)
     target = forecast_loss.planned_target(changed)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from components.training.config import TrainingConfig
 from components.training.schedule import learning_rate
-from tests.unit.test_data_order import CONFIG
+from tests.configs import training_config
 
 BILLION, CONTEXT = 10**9, 2048
 
@@ -36,12 +36,8 @@ GPT3 = {
 }
 
 
-def changed(**values: object) -> TrainingConfig:
-    return TrainingConfig.model_validate(CONFIG.model_dump() | values)
-
-
 def gpt3(run: Published) -> TrainingConfig:
-    return changed(
+    return training_config(
         train_tokens=300 * BILLION,
         batch_tokens=run.batch_tokens,
         ramp_start_batch_tokens=32768,
@@ -84,7 +80,7 @@ def test_gpt3_batch_ramp_at_its_corners(name: str) -> None:
 def test_gpt1_schedule_at_its_corners() -> None:
     """2,000 updates of 64 x 512 tokens from 0 to 2.5e-4, then cosine to 0 (GPT-1 section 4.1)."""
     updates, batch = 100_000, 64 * 512
-    config = changed(
+    config = training_config(
         train_tokens=updates * batch, batch_tokens=batch, learning_rate=2.5e-4, warmup_tokens=2000 * batch, final_learning_rate_ratio=0.0
     )
     assert (config.num_steps, config.tokens_after(2000)) == (updates, 2000 * batch)
@@ -96,24 +92,27 @@ def test_gpt1_schedule_at_its_corners() -> None:
 
 def test_gpt2_batch() -> None:
     """512 sequences of 1024 tokens; its rates and steps are not published."""
-    config = changed(train_tokens=10 * 512 * 1024, batch_tokens=512 * 1024)
+    config = training_config(train_tokens=10 * 512 * 1024, batch_tokens=512 * 1024)
     assert [config.tokens_after(step) for step in (0, 1, 10)] == [0, 524_288, 5_242_880]
 
 
 def test_without_warm_up_the_first_step_has_the_peak() -> None:
-    assert learning_rate(1, changed(warmup_tokens=0)) == pytest.approx(1.0, abs=1e-5)
-    assert learning_rate(5000, CONFIG) == pytest.approx(0.1)  # past the end
+    assert learning_rate(1, training_config(warmup_tokens=0)) == pytest.approx(1.0, abs=1e-5)
+    assert learning_rate(5000, training_config()) == pytest.approx(0.1)  # past the end
 
 
 @given(st.integers(100, 999))
 def test_learning_rate_only_falls_after_the_warm_up(tokens: int) -> None:
-    assert learning_rate(tokens + 1, CONFIG) <= learning_rate(tokens, CONFIG)
+    config = training_config()
+    assert learning_rate(tokens + 1, config) <= learning_rate(tokens, config)
 
 
 @given(unit=st.integers(1, 9), units=st.integers(1, 40), ramp=st.integers(0, 5000), tokens=st.integers(0, 9000))
 def test_steps_fill_the_run_but_for_less_than_a_batch(unit: int, units: int, ramp: int, tokens: int) -> None:
     batch = unit * units
-    config = changed(ramp_start_batch_tokens=unit, ramp_tokens=ramp, batch_tokens=batch, train_tokens=max(tokens, 1), warmup_tokens=0)
+    config = training_config(
+        ramp_start_batch_tokens=unit, ramp_tokens=ramp, batch_tokens=batch, train_tokens=max(tokens, 1), warmup_tokens=0
+    )
     ends = [config.tokens_after(step) for step in range(config.num_steps + 2)]
     sizes = [after - before for before, after in pairwise(ends)]
     assert ends[0] == 0 and all(unit <= size <= batch for size in sizes) and sizes == sorted(sizes)
@@ -131,4 +130,4 @@ def test_steps_fill_the_run_but_for_less_than_a_batch(unit: int, units: int, ram
 )
 def test_impossible_schedules_are_refused(values: dict[str, int], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        changed(**values)
+        training_config(**values)

@@ -9,12 +9,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from components.errors import InputError
-from components.sources.config import DistributionDocstringsConfig, DistributionFilesConfig, FilesConfig, SourceConfig
+from components.sources.config import DistributionDocstringsConfig, DistributionFilesConfig, SourceConfig
 from components.sources.distribution_books import chapters
 from components.sources.distribution_docstrings import documents_of, module_name
 from components.sources.distribution_files import passages
 from components.sources.documents import Document, Entry, Skipped
 from components.sources.read import origins, read_source
+from tests.configs import files_source
 
 FILES = DistributionFilesConfig(
     kind="distribution_files",
@@ -219,12 +220,6 @@ def test_book_in_another_form_is_an_error(content: str) -> None:
         list(chapters("sources.books: fake", content))
 
 
-def files_config(glob: str, text_field: str = "text") -> FilesConfig:
-    return FilesConfig(
-        kind="files", role="reference", glob=glob, text_field=text_field, url_field=None, max_document_bytes=10**6, webtext=None
-    )
-
-
 @pytest.fixture
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -240,7 +235,7 @@ def test_own_files_of_every_kind(inputs: Path) -> None:
     (inputs / "c.jsonl").write_text('{"text": "three"}\n\n{"text": "four", "other": 1}\n')
     pq.write_table(pa.table({"text": ["five", "six"], "number": [1, 2]}), inputs / "d.parquet")
     (inputs / "e.txt").write_bytes(b"\xff")
-    found = list(read_source("mine", files_config("inputs/*")))
+    found = list(read_source("mine", files_source("inputs/*")))
     assert {entry.id: getattr(entry, "text", None) for entry in found} == {
         "mine:inputs/a.txt": "one \u00e9",
         "mine:inputs/b.md": "# two",
@@ -250,7 +245,7 @@ def test_own_files_of_every_kind(inputs: Path) -> None:
         "mine:inputs/d.parquet::2": "six",
         "mine:inputs/e.txt": None,
     }
-    assert origins("mine", files_config("inputs/*")) == [{"glob": "inputs/*", "files": 5}]
+    assert origins("mine", files_source("inputs/*")) == [{"glob": "inputs/*", "files": 5}]
 
 
 @pytest.mark.parametrize(
@@ -268,20 +263,20 @@ def test_own_files_of_every_kind(inputs: Path) -> None:
 def test_source_without_anything_to_read_is_one_line(inputs: Path, name: str, content: bytes, message: str) -> None:
     (inputs / name).write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        read_source("mine", files_config(f"inputs/{name}"))
+        read_source("mine", files_source(f"inputs/{name}"))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("inputs")
 def test_glob_that_matches_nothing_but_the_guide() -> None:
     with pytest.raises(InputError, match=r"sources\.mine: no file matches inputs/\*\.md; put text there or mend sources\.mine\.glob"):
-        read_source("mine", files_config("inputs/*.md"))
+        read_source("mine", files_source("inputs/*.md"))
 
 
 @pytest.mark.parametrize("glob", ["/etc/*", "elsewhere/*.txt", "inputs/../secret.txt"])
 def test_glob_stays_in_the_folder_that_dvc_watches(glob: str) -> None:
     with pytest.raises(ValidationError, match="must begin with inputs/"):
-        files_config(glob)
+        files_source(glob)
 
 
 def test_a_source_is_known_by_its_kind() -> None:

@@ -13,21 +13,10 @@ import zstandard
 from pydantic import ValidationError
 
 from components.errors import InputError
-from components.sources.config import FilesConfig, UrlConfig
+from components.sources.config import UrlConfig
 from components.sources.documents import Document, Entry
 from components.sources.read import list_units, origins, read_source, read_unit
-
-
-def files(glob: str | UrlConfig, max_document_bytes: int = 10**6, url_field: str | None = None) -> FilesConfig:
-    return FilesConfig(
-        kind="files",
-        role="raw",
-        glob=glob,
-        text_field="text",
-        url_field=url_field,
-        max_document_bytes=max_document_bytes,
-        webtext=None,
-    )
+from tests.configs import files_source
 
 
 def told(entries: Iterator[Entry]) -> dict[str, str]:
@@ -55,7 +44,7 @@ def test_every_kind_is_read_compressed_too(inputs: Path) -> None:
         (inputs / name).write_bytes(content)
         (inputs / f"{name}.gz").write_bytes(gzip.compress(content))
         (inputs / f"{name}.zst").write_bytes(zstandard.compress(content))
-    found = told(read_source("mine", files("inputs/*")))
+    found = told(read_source("mine", files_source("inputs/*")))
     for ending in ("", ".gz", ".zst"):
         assert found[f"mine:inputs/a.txt{ending}"] == "text"
         assert found[f"mine:inputs/b.md{ending}"] == "# mark"
@@ -80,7 +69,7 @@ def test_bad_lines_are_counted_with_reason_and_number_and_the_rest_is_read(input
         b'{"text": "last"}',
     ]
     (inputs / "a.jsonl").write_bytes(b"\n".join(lines))
-    assert told(read_source("mine", files("inputs/*", max_document_bytes=200))) == {
+    assert told(read_source("mine", files_source("inputs/*", max_document_bytes=200))) == {
         "mine:inputs/a.jsonl::1": "first",
         "mine:inputs/a.jsonl::2": "<not_json>",
         "mine:inputs/a.jsonl::3": "<not_object>",
@@ -97,13 +86,13 @@ def test_bad_lines_are_counted_with_reason_and_number_and_the_rest_is_read(input
 
 def test_a_line_as_deep_as_a_stack_is_not_json(inputs: Path) -> None:
     (inputs / "a.jsonl").write_bytes(b"[" * 100_000 + b'\n{"text": "x"}')
-    assert told(read_source("mine", files("inputs/*"))) == {"mine:inputs/a.jsonl::1": "<not_json>", "mine:inputs/a.jsonl::2": "x"}
+    assert told(read_source("mine", files_source("inputs/*"))) == {"mine:inputs/a.jsonl::1": "<not_json>", "mine:inputs/a.jsonl::2": "x"}
 
 
 def test_truncated_gzip_costs_its_last_row_only(inputs: Path) -> None:
     content = gzip.compress(b"".join(b'{"text": "row %d"}\n' % number for number in range(10_000)), mtime=0)
     (inputs / "a.jsonl.gz").write_bytes(content[: len(content) // 2])
-    found = told(read_source("mine", files("inputs/*")))
+    found = told(read_source("mine", files_source("inputs/*")))
     assert list(found.values()).count("<damaged>") == 1
     assert found[f"mine:inputs/a.jsonl.gz::{len(found)}"] == "<damaged>"
     assert all(found[f"mine:inputs/a.jsonl.gz::{number}"] == f"row {number - 1}" for number in range(1, len(found)))
@@ -113,17 +102,17 @@ def test_truncated_gzip_costs_its_last_row_only(inputs: Path) -> None:
 def test_members_behind_a_damaged_one_are_read(inputs: Path) -> None:
     one, two, three = (gzip.compress(b'{"text": "%s"}\n' % word, mtime=0) for word in (b"one", b"two", b"three"))
     (inputs / "a.jsonl.gz").write_bytes(one + two[:-9] + b"\xff" + two[-8:] + three)
-    assert "three" in told(read_source("mine", files("inputs/*"))).values()
+    assert "three" in told(read_source("mine", files_source("inputs/*"))).values()
     (inputs / "a.jsonl.gz").write_bytes(b"\x1f\x8b\x08broken")
     with pytest.raises(InputError, match=r"skipped: 1 damaged; the first is mine:inputs/a\.jsonl\.gz::1"):
-        read_source("mine", files("inputs/*"))
+        read_source("mine", files_source("inputs/*"))
 
 
 def test_large_and_damaged_texts_are_counted(inputs: Path) -> None:
     (inputs / "good.txt").write_text("x" * 100)
     (inputs / "large.txt").write_text("x" * 101)
     (inputs / "cut.txt.gz").write_bytes(gzip.compress(b"text that is cut")[:-5])
-    assert told(read_source("mine", files("inputs/*", max_document_bytes=100))) == {
+    assert told(read_source("mine", files_source("inputs/*", max_document_bytes=100))) == {
         "mine:inputs/good.txt": "x" * 100,
         "mine:inputs/large.txt": "<too_large>",
         "mine:inputs/cut.txt.gz": "<damaged>",
@@ -137,7 +126,7 @@ def test_parquet_of_another_schema_or_none_is_counted_beside_those_that_are_read
     (inputs / "d.parquet").write_bytes(b"PAR1 nonsense PAR1")
     (inputs / "e.parquet.gz").write_bytes(gzip.compress(b"PAR1")[:-5])
     (inputs / "f.parquet").write_bytes(b"")
-    assert told(read_source("mine", files("inputs/*", max_document_bytes=100))) == {
+    assert told(read_source("mine", files_source("inputs/*", max_document_bytes=100))) == {
         "mine:inputs/a.parquet::1": "good",
         "mine:inputs/a.parquet::2": "<no_text_field>",
         "mine:inputs/a.parquet::3": "<too_large>",
@@ -158,7 +147,7 @@ def test_row_groups_behind_a_damaged_one_are_read_under_their_own_numbers(inputs
     for place in range(column.data_page_offset, column.data_page_offset + column.total_compressed_size):
         content[place] ^= 255
     path.write_bytes(content)
-    found = told(read_source("mine", files("inputs/*")))
+    found = told(read_source("mine", files_source("inputs/*")))
     damaged = [id for id, text in found.items() if text == "<damaged>"]
     assert damaged == ["mine:inputs/a.parquet::101"]
     assert found["mine:inputs/a.parquet::201"] == texts[200]
@@ -168,7 +157,7 @@ def test_row_groups_behind_a_damaged_one_are_read_under_their_own_numbers(inputs
 def test_units_together_are_the_source(inputs: Path) -> None:
     for name in ("b", "a"):
         write_lines(inputs / f"{name}.jsonl", [{"text": name}, {}])
-    config = files("inputs/*")
+    config = files_source("inputs/*")
     assert list_units("mine", config) == ["inputs/a.jsonl", "inputs/b.jsonl"]
     apart = [entry for unit in reversed(list_units("mine", config)) for entry in read_unit("mine", config, unit)]
     assert sorted(apart, key=lambda entry: entry.id) == list(read_source("mine", config))
@@ -180,12 +169,12 @@ def test_files_at_a_url_have_ids_without_the_place_they_lie_at(tmp_path: Path) -
     memory.pipe("/crawl/2020/b.txt", b"two")
     (tmp_path / "c.txt").write_text("three")
     try:
-        config = files(UrlConfig(url="memory://crawl/*/*", revision="first"))
+        config = files_source(UrlConfig(url="memory://crawl/*/*", revision="first"))
         assert told(read_source("mine", config)) == {"mine:2019/a.jsonl.gz::1": "one", "mine:2020/b.txt": "two"}
         assert origins("mine", config) == [{"url": "memory://crawl/*/*", "revision": "first", "files": 2}]
     finally:
         memory.rm("/crawl", recursive=True)
-    assert told(read_source("mine", files(UrlConfig(url=f"{tmp_path.as_uri()}/c.txt", revision="1")))) == {"mine:c.txt": "three"}
+    assert told(read_source("mine", files_source(UrlConfig(url=f"{tmp_path.as_uri()}/c.txt", revision="1")))) == {"mine:c.txt": "three"}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +187,7 @@ def test_files_at_a_url_have_ids_without_the_place_they_lie_at(tmp_path: Path) -
 )
 def test_url_that_leads_nowhere_is_one_line(url: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        read_source("mine", files(UrlConfig(url=url, revision="1")))
+        read_source("mine", files_source(UrlConfig(url=url, revision="1")))
     assert "\n" not in str(caught.value)
 
 
@@ -207,14 +196,21 @@ def test_a_path_of_this_machine_is_no_url() -> None:
         UrlConfig(url="/data/a.txt", revision="1")
 
 
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValidationError, match="take it out") as caught:
+        UrlConfig(url="https://reader:hidden@host/a.txt", revision="1")
+    assert "hidden" not in caught.value.errors()[0]["msg"]
+    assert UrlConfig(url="https://reader@host:80/a:b.txt", revision="1")
+
+
 def test_a_disk_that_fails_is_an_error_and_not_damage(inputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (inputs / "a.txt").mkdir()
     monkeypatch.setattr(Path, "is_file", lambda _self: True)  # gone between listing and reading
     with pytest.raises(InputError, match=r"sources\.mine: inputs/a\.txt cannot be read \(.*Is a directory"):
-        read_source("mine", files("inputs/*.txt"))
+        read_source("mine", files_source("inputs/*.txt"))
 
 
 def test_many_empty_documents_are_documents(inputs: Path) -> None:
     (inputs / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": ""}\n' * 100_000, compresslevel=1))
-    entries = read_unit("mine", files("inputs/*"), "inputs/a.jsonl.gz")
+    entries = read_unit("mine", files_source("inputs/*"), "inputs/a.jsonl.gz")
     assert sum(isinstance(entry, Document) and entry.text == "" for entry in entries) == 100_000

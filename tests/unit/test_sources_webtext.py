@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import InputError
-from components.sources.config import FilesConfig, WebTextConfig
+from components.sources.config import WebTextConfig
 from components.sources.documents import Document, Entry
 from components.sources.read import list_units, read_source, read_unit
 from components.sources.webtext import english_probability, is_wikipedia, keep_one_copy_per_url, normalize_url
+from tests.configs import files_source
 
 ENGLISH = "The committee met on Tuesday and agreed that the bridge should be repaired before the winter."
 GERMAN = "Der Ausschuss tagte am Dienstag und beschloss, dass die Brücke vor dem Winter repariert werden soll."
@@ -22,9 +23,7 @@ GERMAN = "Der Ausschuss tagte am Dienstag und beschloss, dass die Brücke vor de
 RULES = WebTextConfig(
     links="inputs/links.jsonl*", url_field="url", karma_field="karma", min_karma=3, min_english_probability=0.5, language_chars=2000
 )
-CONFIG = FilesConfig(
-    kind="files", role="reference", glob="inputs/pages/*", text_field="text", url_field="url", max_document_bytes=10**6, webtext=RULES
-)
+CONFIG = files_source("inputs/pages/*", url_field="url", webtext=RULES)
 
 
 @pytest.fixture

@@ -8,26 +8,12 @@ import pytest
 
 from components.artifacts import TokenShards, write_json, write_manifest
 from components.tokenization.shards import StreamDocument, write_stream
-from components.training.config import ComputeConfig
 from components.training.data_order import DataOrder, Steps
 from components.training.documents import RUN_FILE, DocumentIndex, documents_of_step
 from components.training.pretrain import PretrainConfig, run_record
-from components.transformer.config import ModelConfig
 from flows import cells, step
-from tests.unit.test_data_order import CONFIG
+from tests.configs import ONE_CPU, model_config, training_config
 
-MODEL = ModelConfig(
-    context_length=8,
-    num_layers=1,
-    d_model=8,
-    num_heads=1,
-    norm_placement="pre",
-    attention_pattern="dense",
-    band_tokens=None,
-    token_embedding_std=0.02,
-    dropout=0.0,
-)
-COMPUTE = ComputeConfig(accelerator="cpu", devices=1, nodes=1, strategy="single", precision="32-true", threads=1, loader_workers=0)
 SHARES = {"a": 0.25, "b": 0.75}
 
 
@@ -44,9 +30,9 @@ def run(tmp_path: Path) -> tuple[TokenShards, Path]:
     tokens.mkdir()
     splits = {split: write_stream(tokens / split, documents, 7000) for split in ("train", "held_out")}
     write_manifest(tokens, "token_shards", vocab_size=99, splits=splits)
-    training = CONFIG.model_copy(update={"batch_tokens": 32, "train_tokens": 32_000, "shuffle_block_windows": 1500})
+    training = training_config(batch_tokens=32, train_tokens=32_000, shuffle_block_windows=1500)
     shards, out = TokenShards(tokens), tmp_path / "out"
-    write_json(out / RUN_FILE, run_record(shards, PretrainConfig(MODEL, training, COMPUTE), 0))
+    write_json(out / RUN_FILE, run_record(shards, PretrainConfig(model_config(context_length=8), training, ONE_CPU), 0))
     return shards, out
 
 
@@ -66,7 +52,7 @@ def test_every_block_of_the_row_holds_the_shares_of_the_mixture(run: tuple[Token
     """Within four standard errors of as many windows drawn at random."""
     shards, _ = run
     stream = shards.stream("train")
-    training = CONFIG.model_copy(update={"batch_tokens": 8 * 200, "train_tokens": 8 * 200 * 29, "shuffle_block_windows": 1500})
+    training = training_config(batch_tokens=8 * 200, train_tokens=8 * 200 * 29, shuffle_block_windows=1500)
     order, index = DataOrder(stream.num_tokens, 8, training), DocumentIndex(stream)
     for number in range(1, 30):
         sizes = {"a": 0, "b": 0}

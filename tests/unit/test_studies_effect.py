@@ -7,23 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from components.errors import InputError
-from components.studies.config import LearningRate, StudyConfig
+from components.studies.config import StudyConfig
 from components.studies.effect import NO_DIFFERENCE, summarize
+from tests.configs import study_config
 
 
 def study(arms: str, seeds: int = 3, direction: Literal["lower", "higher"] = "lower") -> StudyConfig:
-    return StudyConfig(
-        question="Is it so?",
-        metric="loss_nats",
-        direction=direction,
-        baseline="a",
-        seeds=list(range(seeds)),
-        confidence=0.95,
-        common={},
-        conditions={"usual": {}},
-        arms={arm: {} for arm in arms},
-        learning_rate=LearningRate(rule="one", sweep={"usual": {}}),
-    )
+    return study_config(direction=direction, seeds=list(range(seeds)), arms={arm: {} for arm in arms})
 
 
 def cells(**arms: list[float | None]) -> dict[str, dict[int, float | None]]:

@@ -14,16 +14,13 @@ from components.studies.config import LearningRate, StudyCell, StudyConfig
 from components.studies.record import build_record
 from components.studies.sweep import choose_rates
 from flows import study
+from tests.configs import study_config
 
 ONE_RATE = LearningRate(rule="one rate <for> all", sweep={"same": {}})
-LAYERS = StudyConfig(
+LAYERS = study_config(
     question="Does <b>post</b> help?",
-    metric="loss_nats",
-    direction="lower",
-    confidence=0.95,
     baseline="pre",
     seeds=[0, 1, 2, 3],
-    common={},
     conditions={"shallow": {"model.num_layers": 2}, "deep": {"model.num_layers": 12}},
     arms={"pre": {}, "post": {"model.norm_placement": "post"}},
     learning_rate=LearningRate(rule="swept", sweep={"low": {"training.learning_rate *": 0.5}, "high": {}}),

@@ -6,23 +6,19 @@ import pytest
 
 from components.artifacts import write_json
 from components.errors import InputError
-from components.studies.config import LearningRate, StudyCell, StudyConfig
+from components.studies.config import LearningRate, StudyCell
 from components.studies.outcomes import read_study
 from components.studies.sweep import choose_rates
+from tests.configs import ONE_RATE, study_config
 
-SWEPT = StudyConfig(
-    question="?",
-    metric="loss_nats",
-    direction="lower",
-    confidence=0.95,
-    baseline="a",
+SWEPT = study_config(
     seeds=[7, 0, 1],
     common={"x.y": 0},
     conditions={"deep": {}},
     arms={"a": {}, "b": {"x.y": 1}},
     learning_rate=LearningRate(rule="swept", sweep={"low": {"x.rate *": 0.5}, "high": {}}),
 )
-ONE_RATE = SWEPT.model_copy(update={"learning_rate": LearningRate(rule="one", sweep={"usual": {}})})
+UNSWEPT = SWEPT.model_copy(update={"learning_rate": ONE_RATE})
 
 
 def tried(**losses: float | None) -> dict[StudyCell, float | None]:
@@ -49,8 +45,8 @@ def test_a_rate_that_diverged_is_chosen_only_where_all_did() -> None:
 
 
 def test_with_one_rate_nothing_is_chosen_and_every_seed_judges() -> None:
-    assert ONE_RATE.choosing_cells() == []
-    cells = ONE_RATE.judging_cells(choose_rates(ONE_RATE, {}))
+    assert UNSWEPT.choosing_cells() == []
+    cells = UNSWEPT.judging_cells(choose_rates(UNSWEPT, {}))
     assert [cell.name for cell in cells] == [f"deep-{arm}-usual-{seed}" for arm in "ab" for seed in (7, 0, 1)]
 
 

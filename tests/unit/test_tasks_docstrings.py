@@ -1,7 +1,7 @@
 """What is read off a docstring."""
 
 from components.sources.documents import Document
-from components.tasks.docstrings import Docstring, SeeAlso, see_also_entries, without_see_also
+from components.tasks.docstrings import Docstring, SeeAlso, see_also_entries
 
 DOCSTRING = """Sum of array elements
 over a given axis.
@@ -40,16 +40,9 @@ def test_see_also_entries_with_roles_continuations_and_bare_names() -> None:
     ]
 
 
-def test_only_the_see_also_section_goes() -> None:
-    rest = without_see_also(DOCSTRING)
-    assert "cumsum" not in rest and "See Also" not in rest
-    assert "Elements to sum." in rest and rest.endswith("Notes\n-----\nArithmetic is modular.")
+def test_a_see_also_section_may_end_the_docstring() -> None:
+    assert see_also_entries("A.\n\nSee Also\n--------\nb : Other.") == [SeeAlso("b", "Other.")]
 
 
-def test_a_see_also_section_at_the_end_goes_too() -> None:
-    assert without_see_also("A.\n\nSee Also\n--------\nb : Other.") == "A.\n\n"
-
-
-def test_a_docstring_without_the_section_is_left_alone() -> None:
+def test_a_docstring_without_the_section_has_no_entries() -> None:
     assert see_also_entries("See also the manual.") == []
-    assert without_see_also("See also the manual.") == "See also the manual."

@@ -64,6 +64,12 @@ def listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Listener:
         ("https://user:pass@host:80/x", "https://***@host:80/x"),
         ("postgresql://u:p@h/db and s3://key@bucket", "postgresql://***@h/db and s3://***@bucket"),
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+        ("https://user:p@ss@host/x", "https://***@host/x"),
+        (
+            "https://h/x?a=1&X-Amz-Signature=0f&b=2, https://h/x?sv=1&sig=%2B",
+            "https://h/x?a=1&X-Amz-Signature=***&b=2, https://h/x?sv=1&sig=***",
+        ),
+        ("sc://host:15002/;token=t;user_id=u", "sc://host:15002/;token=***;user_id=u"),
         ("mail a@b.c, http://host/@handle", "mail a@b.c, http://host/@handle"),
     ],
 )
