@@ -5,6 +5,7 @@ submitted only when all that it needs is done and a worker is free, so that "Run
 """
 
 import contextlib
+import logging
 import os
 import queue
 import sys
@@ -62,6 +63,13 @@ class CellFailed(Exception):
     """A cell ended with an exit status that is not zero."""
 
 
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A cell that failed has said why; the lines of Prefect's that it passed through would hide it."""
+    if record.exc_info and isinstance(record.exc_info[1], CellFailed):
+        record.exc_info = None
+    return True
+
+
 @flow(name="pipeline", persist_result=False)
 def pipeline(
     targets: forms.Targets = (),
@@ -78,6 +86,7 @@ def pipeline(
         budget_hours: start nothing if it may take longer, as the flow `quote` tells; none for no limit.
     """
     root = Path.cwd()
+    logging.getLogger("prefect.task_runs").addFilter(_without_traceback)  # a second time adds nothing
     crash_those_without_process()
     if budget_hours is not None:
         from flows import quote
