@@ -42,6 +42,7 @@ ADVICE = (
 
 
 SKIPPED = "didn't change, skipping"  # as DVC says it
+RESTORED = "is cached - skipping run"  # also DVC's: it has run before on the same, and its outputs came from the cache
 BUSY = "is busy, it is being blocked by"  # DVC does not wait for a cell that another process runs
 BUSY_SECONDS = 3.0
 KEPT_LINES = 200  # of the output of a cell
@@ -225,11 +226,20 @@ def run_cell(name: str, may_skip: bool, count: int, place: Place) -> State[Any] 
         with gpus.taken(count) as shown:
             status, lines = _repro(name, place, shown, log.info)
         if status == 0:
-            return _cached() if any(SKIPPED in line for line in lines) else None
+            return _without_run(lines)
         if not any(BUSY in line for line in lines):
             raise CellFailed(f"{name}: exit status {status}: {_telling(lines)}")
         log.info("another process is at this cell, as DVC says; waiting for it")
         time.sleep(BUSY_SECONDS)
+
+
+def _without_run(lines: Sequence[str]) -> State[Any] | None:
+    """How a cell ended that DVC did not run; None for one that it did. What follows one that was restored may have to run."""
+    if any(SKIPPED in line for line in lines):
+        return _cached()
+    if any(RESTORED in line for line in lines):
+        return Completed(name="Restored", message="DVC: it has run before on the same, its outputs are from the cache")
+    return None
 
 
 def _cached() -> State[Any]:

@@ -138,7 +138,7 @@ def test_cells_run_in_order_and_a_second_time_none_does(server: Server, reposito
     (folder / "dvc.yaml").write_text(DIAMOND.replace("cat rung-s rung-m", "cat rung-m rung-s"), encoding="utf-8")
     assert run(server, folder, "report")[0] == 0
     assert (folder / "order").read_text().split()[4:] == ["report"]
-    assert server.states() == {"corpus": "Cached", "rung@s": "Cached", "rung@m": "Completed", "report": "Completed"}
+    assert server.states() == {"corpus": "Cached", "rung@s": "Cached", "rung@m": "Restored", "report": "Completed"}
 
 
 def test_siblings_of_a_failed_cell_finish_and_the_flow_fails(server: Server, repository: Callable[[str], Path]) -> None:
