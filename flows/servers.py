@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import experiments
-
 HOST = "127.0.0.1"
 MLFLOW_PORT = 5000
 PREFECT_PORT = 4200
@@ -30,8 +28,8 @@ class Server:
     variables: Mapping[str, str]
     health: str
     """Path that answers 200 once it can be used."""
-    first_page: str = ""
-    """Path of the page to begin with."""
+    hint: str
+    """For whoever opens its pages."""
 
     @property
     def url(self) -> str:
@@ -42,16 +40,16 @@ class Server:
 def mlflow(port: int = MLFLOW_PORT, store: str = "sqlite:///mlflow.db") -> Server:
     """MLflow over ``store``. One worker, no background jobs: it serves one person."""
     command = (sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1")
+    hint = "  (choose Model training at the top left, once: it opens with pages for agents, which are empty)"
     variables = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    page = f"/#/experiments?{experiments.TRAINING}"
-    return Server("mlflow", "MLflow", port, (*command, "--backend-store-uri", store), variables, "/health", page)
+    return Server("mlflow", "MLflow", port, (*command, "--backend-store-uri", store), variables, "/health", hint)
 
 
 def prefect(port: int = PREFECT_PORT) -> Server:
     """Prefect over the database in ``PREFECT_HOME``."""
     mended = Path(__file__).with_name("prefect_server.py")
     command = (sys.executable, "-P", str(mended), "server", "start", "--host", HOST, "--port", str(port))  # -P: flows/ holds no packages
-    return Server("prefect", "Prefect", port, command, {"PREFECT_API_URL": f"http://{HOST}:{port}/api"}, "/api/health")
+    return Server("prefect", "Prefect", port, command, {"PREFECT_API_URL": f"http://{HOST}:{port}/api"}, "/api/health", "")
 
 
 def use_own_prefect_home() -> None:

@@ -50,7 +50,7 @@ def _serve(children: Children, *both: servers.Server) -> int:
         for server, child in running:
             if not servers.wait_until_healthy(server, child):
                 return _ended(server)
-            print(f"{server.title:<8} {server.url}{server.first_page}", flush=True)
+            print(f"{server.title:<8} {server.url}{server.hint}", flush=True)
     print("Ctrl-C ends both", flush=True)
     while True:
         for server, child in running:

@@ -221,7 +221,7 @@ def test_a_dvc_remote_that_speaks_s3(tmp_path: Path) -> None:
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     port = servers.free_port()
     command = (sys.executable, "-m", "moto.server", "-H", servers.HOST, "-p", str(port))
-    server = servers.Server("s3", "S3", port, command, {}, "/moto-api/")
+    server = servers.Server("s3", "S3", port, command, {}, "/moto-api/", "")
     with running(server, tmp_path):
         environment = variables(**credentials)
         create = f"import boto3; boto3.client('s3', endpoint_url={server.url!r}).create_bucket(Bucket='lineage')"

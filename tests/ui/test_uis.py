@@ -125,8 +125,8 @@ def is_alive(pid: int) -> bool:
 
 def test_addresses_are_printed_once_they_answer(interfaces: Interfaces) -> None:
     mlflow, prefect = interfaces.mlflow, interfaces.prefect
-    page = f"/#/experiments?{experiments.TRAINING}"  # else MLflow opens with pages for agents, which are empty
-    assert interfaces.printed[1:] == [f"MLflow   {mlflow}{page}\n", f"Prefect  {prefect}\n", "Ctrl-C ends both\n"]
+    hint = servers.mlflow().hint
+    assert interfaces.printed[1:] == [f"MLflow   {mlflow}{hint}\n", f"Prefect  {prefect}\n", "Ctrl-C ends both\n"]
     assert servers.answers(f"{mlflow}/health")
     assert servers.answers(f"{prefect}/api/health")
 
