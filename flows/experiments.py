@@ -23,6 +23,7 @@ TRAINING = "workflowType=machine_learning"  # in an address: pages for training,
 CURVES_VIEW, PARAMETERS_VIEW = "curves", "parameters"
 SECTIONS = ("result", "curve", "Model metrics", "System metrics")  # of charts; all but the first are named by MLflow
 CARD_HEIGHT = 420  # pixels
+NOT_CUT_SHORT = "attributes.status != 'KILLED' AND attributes.status != 'FAILED'"  # else a cell that was tried again stands twice
 MODEL_SIZE = ("model.num_layers", "model.d_model", "training.train_tokens", "training.batch_tokens", "training.learning_rate")
 MAIN_NOTE = "Every attempt of every stage but the cells of studies, which have experiments of their own."
 
@@ -95,7 +96,7 @@ def _page(charts: Sequence[Mapping[str, Any]], columns: int, grouped: Sequence[s
     by = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in grouped]}
     first, *others = ({"uuid": name, "name": name, "display": False, "isReordered": True, "deleted": False} for name in SECTIONS)
     return {
-        "searchFilter": where,
+        "searchFilter": " AND ".join(filter(None, (NOT_CUT_SHORT, where))),
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "startTime": "ALL",

@@ -5,6 +5,7 @@ submitted only when all that it needs is done and a worker is free, so that "Run
 """
 
 import contextlib
+import logging
 import os
 import queue
 import sys
@@ -41,6 +42,7 @@ ADVICE = (
 
 
 SKIPPED = "didn't change, skipping"  # as DVC says it
+RESTORED = "is cached - skipping run"  # also DVC's: it has run before on the same, and its outputs came from the cache
 BUSY = "is busy, it is being blocked by"  # DVC does not wait for a cell that another process runs
 BUSY_SECONDS = 3.0
 KEPT_LINES = 200  # of the output of a cell
@@ -62,6 +64,13 @@ class CellFailed(Exception):
     """A cell ended with an exit status that is not zero."""
 
 
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A cell that failed has said why; the lines of Prefect's that it passed through would hide it."""
+    if record.exc_info and isinstance(record.exc_info[1], CellFailed):
+        record.exc_info = None
+    return True
+
+
 @flow(name="pipeline", persist_result=False)
 def pipeline(
     targets: forms.Targets = (),
@@ -78,6 +87,7 @@ def pipeline(
         budget_hours: start nothing if it may take longer, as the flow `quote` tells; none for no limit.
     """
     root = Path.cwd()
+    logging.getLogger("prefect.task_runs").addFilter(_without_traceback)  # a second time adds nothing
     crash_those_without_process()
     loaded = graph.load(root)
     cells = loaded.cells(targets)
@@ -217,11 +227,20 @@ def run_cell(name: str, may_skip: bool, count: int, place: Place) -> State[Any] 
         with gpus.taken(count) as shown:
             status, lines = _repro(name, place, shown, log.info)
         if status == 0:
-            return _cached() if any(SKIPPED in line for line in lines) else None
+            return _without_run(lines)
         if not any(BUSY in line for line in lines):
             raise CellFailed(f"{name}: exit status {status}: {_telling(lines)}")
         log.info("another process is at this cell, as DVC says; waiting for it")
         time.sleep(BUSY_SECONDS)
+
+
+def _without_run(lines: Sequence[str]) -> State[Any] | None:
+    """How a cell ended that DVC did not run; None for one that it did. What follows one that was restored may have to run."""
+    if any(SKIPPED in line for line in lines):
+        return _cached()
+    if any(RESTORED in line for line in lines):
+        return Completed(name="Restored", message="DVC: it has run before on the same, its outputs are from the cache")
+    return None
 
 
 def _cached() -> State[Any]:

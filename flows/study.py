@@ -18,6 +18,7 @@ from flows import command, graph, pipeline, schema
 
 RunCells = Callable[[Sequence[str]], int]  # names of cells -> exit status
 LISTED = 10  # cells without a result
+SMOOTHING = "training.noise_scale_smoothing"
 METRICS, DATA = Path("metrics/full_studies"), Path("data/full_studies")
 
 
@@ -47,7 +48,9 @@ def run(name: str, run_cells: RunCells) -> dict[str, Any] | int:
     status = _run_cells(name, whole.full_studies[name], run_cells)
     if status != 0:
         return status
-    return write_result(name, whole.full_studies[name], 1 / (1 - whole.training.noise_scale_smoothing))
+    config = whole.full_studies[name]
+    smoothing = config.common.get(SMOOTHING, whole.training.noise_scale_smoothing)
+    return write_result(name, config, 1 / (1 - smoothing))
 
 
 def _names(asked: Sequence[str], known: dict[str, StudyConfig]) -> list[str]:

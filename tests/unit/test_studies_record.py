@@ -151,3 +151,14 @@ def test_an_unknown_study_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr("flows.schema.check", lambda: WHOLE)
     assert study.main(["layer"]) == 2
     assert capsys.readouterr().err == "error: params.yaml: full_studies has no study 'layer'; name one of layers or all\n"
+
+
+@pytest.mark.parametrize(("common", "steps"), [({}, 100), ({"training.noise_scale_smoothing": 0.9}, 10)])
+def test_the_memory_of_the_noise_scale_is_that_of_the_cells(
+    common: dict[str, float], steps: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = SimpleNamespace(full_studies={"batch": BATCH.model_copy(update={"common": common})}, training=WHOLE.training)
+    monkeypatch.setattr("flows.schema.check", lambda: whole)
+    monkeypatch.setattr(study, "_run_cells", lambda *_: 0)
+    monkeypatch.setattr(study, "write_result", lambda _name, _config, memory_steps: {"steps": memory_steps})
+    assert study.run("batch", lambda _: 0) == {"steps": pytest.approx(steps)}
