@@ -24,6 +24,7 @@ from components.errors import InputError
 from components.studies.effect import mean_interval
 
 FACTOR = 2.0
+LEAST_SIZES = 3  # of batches, for a curve of two numbers and what is left over
 REACH = 100.0  # the knee is looked for from the smallest batch over this to the largest times this
 NEAR = 0.1  # the noise scale of a run is read where its tokens are this close to those at the target loss
 
@@ -55,7 +56,7 @@ def compare_knee(runs: Mapping[str, Mapping[int, BatchRun]], confidence: float) 
     Raises:
         InputError: fewer than three batch sizes, or no run small enough to tell the noise scale.
     """
-    if len(runs) < 3:
+    if len(runs) < LEAST_SIZES:
         raise InputError(f"a knee needs three batch sizes or more, got {', '.join(runs) or 'none'}; add arms")
     seeds = list(next(iter(runs.values())))
     target = max(min(loss for _, loss in run.held_out) for arm in runs.values() for run in arm.values())

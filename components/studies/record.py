@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from components.studies.config import StudyConfig
-from components.studies.knee import compare_knee
+from components.studies.knee import LEAST_SIZES, compare_knee
 from components.studies.outcomes import Study, change_of_effects, layer_grad_norms, read_batch_run, read_study
 
 BATCH = "training.batch_tokens"
@@ -21,13 +21,14 @@ def build_record(name: str, config: StudyConfig, metrics: Path, data: Path, memo
     Returns:
         ``conditions``: condition -> what ``effect.summarize`` returns, with ``rates``, ``sweep`` and ``layer_grad_norms``;
         ``at_the_edge``: condition -> arms whose chosen rate is the lowest or highest tried, so that a better one may lie beyond;
-        ``change_of_effects`` between the first condition and the last; ``knee`` or None; ``verdict``: condition -> a sentence.
+        ``change_of_effects`` between the first condition and the last; ``knee``, or None if the arms are no batch sizes or
+        fewer than three; ``verdict``: condition -> a sentence.
 
     Raises:
         InputError: a cell is missing, lacks the metric, or does not tell what the knee needs.
     """
     studies = read_study(metrics, name, config)
-    by_batch = len(studies) == 1 and all(BATCH in arm for arm in config.arms.values())
+    by_batch = len(studies) == 1 and len(config.arms) >= LEAST_SIZES and all(BATCH in arm for arm in config.arms.values())
     return {
         "question": config.question,
         "baseline": config.baseline,

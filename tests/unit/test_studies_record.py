@@ -94,6 +94,12 @@ def test_arms_that_are_batch_sizes_are_compared_with_the_noise_scale(folders: tu
         build_record("layers", BATCH, *folders, 10.0)
 
 
+def test_two_batch_sizes_are_compared_without_a_knee(folders: tuple[Path, Path]) -> None:
+    two = BATCH.model_copy(update={"arms": {name: BATCH.arms[name] for name in list(BATCH.arms)[:2]}})
+    write_cells(two, *folders)
+    assert build_record("layers", two, *folders, 10.0)["knee"] is None
+
+
 @pytest.mark.parametrize("config", [LAYERS, BATCH], ids=["layers", "batch"])
 def test_the_page_is_made_of_the_record_and_escapes_it(folders: tuple[Path, Path], config: StudyConfig) -> None:
     write_cells(config, *folders)
