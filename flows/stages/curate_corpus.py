@@ -26,7 +26,7 @@ def main(args: argparse.Namespace, loaded: Sections, run: tracking.Run) -> None:
     from components.tasks.evaluated import evaluation_texts
     from components.tasks.items import TaskSet
 
-    scored_on = evaluation_texts(TaskSet(Path(args.tasks)))
+    scored_on = frozenset(evaluation_texts(TaskSet(Path(args.tasks))))  # what is missing is told before the sources are read
     metrics = build_corpus(loaded.sources, scored_on, loaded.curation, loaded.mixture, Path(args.out), _report)
     print(_table(metrics))
     write_json(Path(args.metrics), metrics)
