@@ -47,7 +47,7 @@ class GradientSum:
 
 def _add(total: Tensor, part: Tensor) -> tuple[float, float, float]:
     """Squared norms of the total as it was, of the part and of the total as it is now."""
-    return cast(tuple[float, float, float], kernels.add(*(kernels.floats(tensor.view(-1)) for tensor in (total, part))))
+    return kernels.add(kernels.floats(total.view(-1)), kernels.floats(part.view(-1)))
 
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:
