@@ -91,6 +91,8 @@ def sha256_file(path: Path) -> str:
 def read_manifest(path: Path, kind: str) -> dict[str, Any]:
     """``manifest.json`` of the artifact folder ``path``; InputError if it is missing, damaged, or of another kind or schema version."""
     manifest: dict[str, Any] = read_json(path / "manifest.json")
+    if not isinstance(manifest, dict):
+        raise InputError(f"{path}/manifest.json: describes nothing; delete {path} and run dvc repro")
     if manifest.get("kind") != kind:
         raise InputError(f"{path}: holds {manifest.get('kind')!r}, but {kind!r} was expected; check the path in dvc.yaml")
     if manifest.get("schema_version") != SCHEMA_VERSION:

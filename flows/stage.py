@@ -42,6 +42,11 @@ def execute(
         return _fail(str(error), EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-written is left, run the same command again to go on", EXIT_INTERRUPTED)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        reason = [*str(error).splitlines(), "no memory left"][0]
+        return _fail(f"out of memory ({reason}); lower training.micro_batch_sequences, or take a smaller model", 1)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -67,6 +72,11 @@ def _parse(module: str, description: str | None, options: Sequence[str], argv: S
     parser.add_argument("--apply", action="append", default=[], metavar="PLACE", help="overrides in params.yaml to apply")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch says so in its own words, of a GPU and of a CPU."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in ("out of memory", "can't allocate memory"))
 
 
 def _interrupt(_signum: int, _frame: object) -> None:

@@ -70,7 +70,7 @@ def main(quick: bool) -> int:
 
     if not torch.cuda.is_available():
         sys.exit("error: --device cuda: torch sees no GPU; run without --device on a CPU")
-    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.set_float32_matmul_precision("high")
     peak = matmul_peak(torch.bfloat16, size=8192, repeats=20, device="cuda")
     measured = [measure(size, "cuda", steps=5 if quick else 20, compiled=True) for size in SIZES]
     device = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
@@ -98,6 +98,7 @@ def measure(size: Size, device: str, steps: int, compiled: bool) -> Measured:
         seconds.append(time.perf_counter() - start)
     peak_bytes = torch.cuda.max_memory_allocated() if is_cuda else 0
     del step
+    torch.compiler.reset()  # what was compiled holds the model
     if is_cuda:
         torch.cuda.empty_cache()
     return Measured(size, tuple(seconds), peak_bytes)

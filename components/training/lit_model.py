@@ -12,7 +12,8 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from components.training.config import TrainingConfig
-from components.training.devices import shard, whole
+from components.training.devices import shard
+from components.training.gradient_sum import GradientSum
 from components.training.noise_scale import NoiseScale
 from components.training.optimizer import build_adamw
 from components.training.schedule import learning_rate
@@ -67,9 +68,9 @@ class LitGPT(pl.LightningModule):
         optimizer = cast(LightningOptimizer, self.optimizers())
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         parts = torch.split(batch, self.config.micro_batch_sequences // self.world_size)
-        own_loss_nats, micro_norms = self._accumulate_gradients(parts, parameters)
+        own_loss_nats, gradients = self._accumulate_gradients(parts, parameters)
         loss_nats = self.trainer.strategy.reduce(own_loss_nats, reduce_op="mean")
-        grad_norm = _clip(parameters, self.config.grad_clip_norm)
+        grad_norm = _clip(parameters, gradients.norm(), self.config.grad_clip_norm)
         self.steps_done += 1
         tokens = self.config.tokens_after(self.steps_done)
         rate = learning_rate(tokens, self.config)
@@ -81,58 +82,43 @@ class LitGPT(pl.LightningModule):
             "grad_norm": grad_norm,
         }
         if math.isfinite(self.last_row["loss_nats"]) and math.isfinite(self.last_row["grad_norm"]):
-            self._measure_noise(parts, micro_norms)
+            self._measure_noise(parts, gradients.norms())
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
         _forget_gradients(parameters)
 
-    def _accumulate_gradients(self, parts: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Mean loss of this device's part [nats per token], and the norm of what each of several micro-batches gave to the gradient.
-
-        Gradients are those of that mean, however the batch is cut. Each micro-batch's own gradient is there for a moment,
-        before it is added: its norm costs one reading of it, and no pass of the model.
-        """
+    def _accumulate_gradients(self, parts: tuple[Tensor, ...], parameters: Sequence[Tensor]) -> tuple[Tensor, GradientSum]:
+        """Mean loss of this device's part [nats per token], and its gradients, however the part is cut."""
         sequences = sum(len(part) for part in parts)
-        total, norms, sums = torch.zeros((), device=parts[0].device), [], list[Tensor]()
+        total, gradients = torch.zeros((), device=parts[0].device), GradientSum()
         for part in parts:
             loss = next_token_loss(self.model, part) * (len(part) / sequences)
             self.manual_backward(loss)
             total += loss.detach()
-            if len(parts) > 1:
-                own = [cast(Tensor, parameter.grad) for parameter in parameters]
-                norms.append(whole(torch.nn.utils.get_total_norm(own)))
-                sums = _add(sums, own)
-                _forget_gradients(parameters)
-        for parameter, gradient in zip(parameters, sums, strict=False):  # no sums with a single micro-batch
+            gradients.add([cast(Tensor, parameter.grad) for parameter in parameters])
+            _forget_gradients(parameters)
+        for parameter, gradient in zip(parameters, gradients.of_sum, strict=True):
             parameter.grad = gradient
-        return total, norms
+        return total, gradients
 
-    def _measure_noise(self, parts: tuple[Tensor, ...], micro_norms: list[Tensor]) -> None:
+    def _measure_noise(self, parts: tuple[Tensor, ...], micro_norms: list[float]) -> None:
         """Add ``noise_scale_tokens`` to the row: B_simple, if there are micro-batches and it is known."""
         if not micro_norms:
             return
         sizes = [part[:, 1:].numel() * self.world_size for part in parts]
         shares = [size / sum(sizes) for size in sizes]
-        squares = [(norm / share) ** 2 for norm, share in zip(torch.stack(micro_norms).tolist(), shares, strict=True)]
+        squares = [(norm / share) ** 2 for norm, share in zip(micro_norms, shares, strict=True)]
         tokens = self.noise_scale.update(sizes, squares, self.last_row["grad_norm"] ** 2)
         if tokens is not None:
             self.last_row["noise_scale_tokens"] = tokens
 
 
-def _add(sums: list[Tensor], gradients: list[Tensor]) -> list[Tensor]:
-    if sums:
-        torch._foreach_add_(sums, gradients)
-    return sums or gradients
-
-
-def _clip(parameters: Sequence[Tensor], max_norm: float) -> float:
-    """Norm of the gradient, which is scaled down to ``max_norm`` if it exceeds it and else left alone, without a pass over it."""
-    norm = torch.nn.utils.get_total_norm([cast(Tensor, parameter.grad) for parameter in parameters])
-    whole_norm = float(whole(norm))
-    if whole_norm > max_norm:
+def _clip(parameters: Sequence[Tensor], norm: Tensor, max_norm: float) -> float:
+    """``norm`` of the gradient, which is scaled down to ``max_norm`` if it exceeds it and else left alone, without a pass over it."""
+    if float(norm) > max_norm:
         torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
-    return whole_norm
+    return float(norm)
 
 
 def _forget_gradients(parameters: Sequence[Tensor]) -> None:

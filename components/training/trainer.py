@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.utils.deterministic
 
+from components.errors import InputError
 from components.training.config import ComputeConfig
 
 if TYPE_CHECKING:
@@ -20,7 +21,14 @@ NOT_OURS = [r".*isinstance\(treespec, LeafSpec\).*", ".*does not have many worke
 
 
 def prepare(compute: ComputeConfig, seed: int) -> None:
-    """Set threads and seed of this process, and on a CPU refuse operations whose result depends on timing."""
+    """Set threads and seed of this process, and on a CPU refuse operations whose result depends on timing.
+
+    Raises:
+        InputError: more GPUs are wanted than there are.
+    """
+    if compute.accelerator == "gpu" and (found := torch.cuda.device_count()) < compute.devices:
+        wanted = f"compute.accelerator is gpu and compute.devices {compute.devices}"
+        raise InputError(f"params.yaml: {wanted}, but torch sees {found} GPUs on this machine; lower it, or set the accelerator to cpu")
     torch.set_num_threads(compute.threads)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(compute.accelerator == "cpu")  # on a GPU it would need a variable of the environment

@@ -19,6 +19,7 @@ from components.transformer.model import GPT, INIT_STD
 
 WEIGHTS_FILE = "model.safetensors"
 PICKLE_SIGNATURES = (b"PK\x03\x04", b"\x80")  # torch.save's archive; a bare pickle of protocol 2 or later
+WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)  # others are quantised: their numbers mean nothing alone
 # Manifests written before there was a choice lack these keys: their models are dense, and started as those of the papers.
 ONLY_CHOICE = {"attention_pattern": "dense", "band_tokens": None, "token_embedding_std": INIT_STD}
 
@@ -50,17 +51,17 @@ def load_config(path: Path) -> TransformerConfig:
 def load_checkpoint(path: Path) -> GPT:
     """The model of folder ``path`` in evaluation mode; a missing, truncated or corrupt file is an InputError."""
     config, file = load_config(path), path / WEIGHTS_FILE
-    if not file.exists() or sha256_file(file) != read_manifest(path, "checkpoint")["sha256"]:
+    if not file.exists() or sha256_file(file) != read_manifest(path, "checkpoint").get("sha256"):
         raise InputError(f"{file}: missing or corrupt (sha256 differs); delete {path} and run dvc repro to train it again")
-    return filled(GPT(config), read_weights(file), file)
+    return filled(config, read_weights(file), file)
 
 
 def read_weights(file: Path) -> dict[str, torch.Tensor]:
     """Tensors of a safetensors file; InputError when it is not there or not such a file, a pickle above all."""
+    if not file.is_file():
+        raise InputError(f"{file}: not there; give a folder that holds it")
     try:
         return load_file(file)
-    except FileNotFoundError:
-        raise InputError(f"{file}: not there; give a folder that holds it") from None
     except SafetensorError as error:
         with file.open("rb") as opened:
             if opened.read(4).startswith(PICKLE_SIGNATURES):
@@ -73,16 +74,31 @@ def refusal_of_pickle(file: Path) -> str:
     return f"{file}: a pickle, which can run any code when it is read; save the weights as safetensors and give those"
 
 
-def filled(model: GPT, tensors: Mapping[str, torch.Tensor], origin: Path) -> GPT:
-    """``model`` with these weights, in evaluation mode; InputError names the first tensor that is missing, unknown or of another shape."""
-    needed = model.state_dict()
+def filled(config: TransformerConfig, tensors: Mapping[str, torch.Tensor], origin: Path) -> GPT:
+    """The model with these weights, in evaluation mode.
+
+    Raises:
+        InputError: names the first tensor that is missing, unknown, of another shape or no plain float; no model has been built by then.
+    """
+    check_depth(config, tensors, origin)
+    with torch.device("meta"):
+        needed = GPT(config).state_dict()
     for name in sorted(needed.keys() | tensors.keys()):
         found, wanted = (list(of[name].shape) if name in of else None for of in (tensors, needed))
         if found != wanted:
             there = "missing" if found is None else f"of shape {found}"
             raise InputError(f"{origin}: {name} is {there}, the described model {'has none' if wanted is None else f'needs {wanted}'}")
+        if tensors[name].dtype not in WEIGHT_TYPES:
+            raise InputError(f"{origin}: {name} is of type {tensors[name].dtype}; save the weights as float32, bfloat16 or float16")
+    model = GPT(config)
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def check_depth(config: TransformerConfig, tensors: Mapping[str, torch.Tensor], origin: Path) -> None:
+    """Refuse a number of layers that so few tensors cannot be, before anything is listed for each of them."""
+    if config.num_layers > len(tensors):
+        raise InputError(f"{origin}: {len(tensors)} tensors, but {config.num_layers} layers are described; get or make it again")
 
 
 def weights_sha256(model: nn.Module) -> str:

@@ -28,6 +28,7 @@ _ROUNDING = np.float32(1.5 * 2**23)  # added to a number, leaves its nearest int
 _C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(math.log(2) ** k / math.factorial(k)) for k in range(1, 7))
 _MANTISSA_BITS, _HALF_BITS = np.uint32(23), np.uint32(16)
 _SIGN_BIT, _ALL_BUT_SIGN = np.int32(31), np.int32(0x7FFFFFFF)
+_SQUARES = 4096  # summed in float32 before they are added in float64
 _BELOW_HALF, _LAST_BIT = np.uint32(0x7FFF), np.uint32(1)
 
 
@@ -122,6 +123,26 @@ def gelu_gradient(gradient: np.ndarray, slope: np.ndarray, x_gradient: np.ndarra
             value = _get(gradient_row, place) * _get(slope_row, place)
             _put(x_row, place, value)
             bias_gradient[place] += value
+
+
+@_kernel("reassoc")
+def add(total: np.ndarray, part: np.ndarray) -> tuple[float, float, float]:
+    """total += part, both [P]; the sums of squares of ``total`` as it was, of ``part``, and of ``total`` as it is now."""
+    before, own, after = np.float64(0), np.float64(0), np.float64(0)
+    for start in range(0, total.size, _SQUARES):
+        total_piece, part_piece = total[start : start + _SQUARES], part[start : start + _SQUARES]
+        squares_before, squares_own, squares_after = np.float32(0), np.float32(0), np.float32(0)
+        for place in range(total_piece.size):
+            old, added = _get(total_piece, place), _get(part_piece, place)
+            new = old + added
+            _put(total_piece, place, new)
+            squares_before += old * old
+            squares_own += added * added
+            squares_after += new * new
+        before += squares_before
+        own += squares_own
+        after += squares_after
+    return before, own, after
 
 
 @_kernel()

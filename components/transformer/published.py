@@ -12,7 +12,7 @@ from torch import Tensor
 from components.artifacts import read_json
 from components.errors import InputError
 from components.transformer.block import NORM_EPSILON
-from components.transformer.checkpoint import filled, read_weights, refusal_of_pickle
+from components.transformer.checkpoint import check_depth, filled, read_weights, refusal_of_pickle
 from components.transformer.config import TransformerConfig
 from components.transformer.model import GPT, INIT_STD
 from components.transformer.names import HUGGING_FACE_PREFIX, hugging_face_names, is_transposed, openai_gpt1_names
@@ -52,9 +52,11 @@ def load_published(source: Path) -> GPT:
 
 
 def _from_hugging_face(source: Path) -> GPT:
+    weights = _read_safetensors(source)
     config = _config(source / "config.json")
+    check_depth(config, weights, source)
     names = {theirs: ours for ours, theirs in hugging_face_names(config).items()}
-    published = {name.removeprefix(HUGGING_FACE_PREFIX): tensor for name, tensor in _read_safetensors(source).items()}
+    published = {name.removeprefix(HUGGING_FACE_PREFIX): tensor for name, tensor in weights.items()}
     tensors = {
         names.get(name, name): tensor for name, tensor in published.items() if not name.endswith((".attn.bias", ".attn.masked_bias"))
     }
@@ -63,20 +65,22 @@ def _from_hugging_face(source: Path) -> GPT:
     if head is not None and embedding is not None and not torch.equal(head, embedding):
         tensors["token_embedding.weight"] = torch.cat([embedding, head])
         config = config.model_copy(update={"vocab_size": 2 * config.vocab_size})
-    return filled(GPT(config), tensors if _is_torch_layout(config, tensors) else _transposed(tensors), source)
+    return filled(config, tensors if _is_torch_layout(config, tensors) else _transposed(tensors), source)
 
 
 def _config(file: Path) -> TransformerConfig:
     """The shape that config.json describes."""
     published = read_json(file)
+    if not isinstance(published, dict):
+        raise InputError(f"{file}: describes no model; get it again")
     kind = published.get("model_type")
-    if kind not in NORM_PLACEMENTS:
+    if not isinstance(kind, str) or kind not in NORM_PLACEMENTS:
         raise InputError(f"{file}: model_type is {kind!r}; {' and '.join(NORM_PLACEMENTS)} can be read")
     for key, allowed in FIXED[kind].items():
         if published.get(key, allowed[0]) not in allowed:
             raise InputError(f"{file}: {key} is {published[key]!r}, our GPT has {allowed[0]!r}; such a model cannot be read")
     width = published.get("n_embd")
-    if published.get("n_inner") not in (None, 4 * (width or 0)):
+    if published.get("n_inner") not in (None, 4 * width if isinstance(width, int) else None):
         raise InputError(f"{file}: n_inner is {published['n_inner']!r}, our GPT has 4 n_embd; such a model cannot be read")
     keys = {
         "context_length": "n_positions",
@@ -86,10 +90,9 @@ def _config(file: Path) -> TransformerConfig:
         "vocab_size": "vocab_size",
     }
     shape = {ours: published[theirs] for ours, theirs in keys.items() if theirs in published}
-    dropout = float(published.get("resid_pdrop", 0.1))
     fixed = {
         "norm_placement": NORM_PLACEMENTS[kind],
-        "dropout": dropout,
+        "dropout": published.get("resid_pdrop", 0.1),
         "attention_pattern": "dense",
         "band_tokens": None,
         "token_embedding_std": INIT_STD,
@@ -143,7 +146,7 @@ def _from_openai_gpt1(source: Path) -> GPT:
     arrays = [array.reshape(shape) for array, shape in zip(np.split(row, np.cumsum(sizes)[:-1]), shapes, strict=True)]
     names = [ours for _, ours in openai_gpt1_names(config.num_layers)]
     tensors = {name: torch.from_numpy(array if array.ndim < 3 else array[0]) for name, array in zip(names, arrays, strict=True)}
-    return filled(GPT(config), _transposed(tensors), source)
+    return filled(config, _transposed(tensors), source)
 
 
 def openai_gpt1_config(shapes: list[list[int]], file: Path) -> TransformerConfig:

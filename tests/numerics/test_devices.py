@@ -117,11 +117,17 @@ def test_a_batch_that_the_devices_cannot_share_is_refused_before_any_process_sta
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
 
 
+def test_gpus_that_are_not_there_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match=r"accelerator is gpu and compute\.devices 2, but torch sees 1 GPUs on this machine"):
+        train(tmp_path, "out", two_devices.GPU.model_copy(update={"devices": 2, "strategy": "ddp"}), "run.state")
+
+
 @pytest.mark.slow
 def test_the_stage_starts_its_processes_ends_them_when_it_is_ended_and_goes_on(tmp_path: Path) -> None:
     """First by Lightning's launcher, then by torchrun, with the imports of a stage."""
     write_tiny_tokens(tmp_path / "tokens", num_documents=400)
-    training = TRAINING.model_dump() | {"train_tokens": 20_000}
+    training = TRAINING.model_dump() | {"train_tokens": 12_000}
     sections = {"model": MODEL.model_dump(), "training": training, "compute": TWO["fsdp"].model_dump()}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(sections))
     stage = ["-m", "flows.stages.pretrain_model", "--tokens", "tokens", "--out", "out", "--metrics", "metrics.json"]

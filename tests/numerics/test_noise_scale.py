@@ -1,13 +1,16 @@
 """The gradient noise scale against truths that are known, and against a brute-force measurement on a GPT."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from components.training.gradient_sum import GradientSum
 from components.training.lit_model import LitGPT, next_token_loss
 from components.training.noise_scale import NoiseScale
+from components.transformer import kernels
 from components.transformer.model import GPT
 from tests.configs import gpt_config, training_config
 
@@ -62,14 +65,47 @@ def test_micro_batches_of_a_gpt_give_its_norms_and_the_same_gradient(sequences: 
     module.manual_backward = torch.Tensor.backward  # type: ignore[method-assign, assignment]
     batch = torch.randint(16, (sequences, 9), generator=torch.Generator().manual_seed(1))
     parts = torch.split(batch, 2)
-    _, norms = module._accumulate_gradients(parts, list(model.parameters()))
+    _, gradients = module._accumulate_gradients(parts, list(model.parameters()))
     accumulated = [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
     model.zero_grad(set_to_none=True)
     for part in parts:
         (next_token_loss(model, part) * (len(part) / sequences)).backward()
     assert all(torch.equal(parameter.grad, a) for parameter, a in zip(model.parameters(), accumulated, strict=True))  # type: ignore[arg-type]
     own = [float(flat_gradient(model, part).norm()) * len(part) / sequences for part in parts]
-    assert torch.stack(norms).tolist() == pytest.approx(own, rel=1e-5)
+    assert gradients.norms() == pytest.approx(own, rel=1e-5)
+    assert float(gradients.norm()) == pytest.approx(float(torch.nn.utils.get_total_norm(accumulated)), rel=1e-6)
+
+
+def test_norms_found_while_adding_are_those_of_torch() -> None:
+    """In pieces of 4,096 elements; the sum is torch's to the last bit, and one NaN is in every norm from then on."""
+    generator = torch.Generator().manual_seed(0)
+    micro = [[torch.randn(*shape, generator=generator) for shape in ((3, 4097), (5,), (64, 64))] for _ in range(3)]
+    exact = [math.sqrt(sum(float(tensor.double().square().sum()) for tensor in tensors)) for tensors in micro]
+    expected = [a + b + c for a, b, c in zip(*micro, strict=True)]
+    gradients = GradientSum()
+    gradients.add(micro[0])
+    assert gradients.norms() == []
+    for tensors in micro[1:]:
+        gradients.add(tensors)
+    assert all(map(torch.equal, gradients.of_sum, expected))
+    assert gradients.norms() == pytest.approx(exact, rel=1e-7)
+    assert float(gradients.norm()) == pytest.approx(float(torch.nn.utils.get_total_norm(expected)), rel=1e-6)
+    gradients.add([torch.full_like(tensor, torch.nan) for tensor in expected])
+    assert math.isnan(gradients.norms()[-1]) and math.isnan(gradients.norm())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_where_the_kernel_does_not_compute_torch_gives_the_same(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """As on a GPU."""
+    micro = [[torch.randn(7, 9, generator=torch.Generator().manual_seed(seed))] for seed in range(count)]
+    found = []
+    for on_cpu in (True, False):
+        monkeypatch.setattr(kernels, "are_for", lambda _, on_cpu=on_cpu: on_cpu)
+        gradients = GradientSum()
+        for tensors in micro:
+            gradients.add([tensor.clone() for tensor in tensors])
+        found.append([*gradients.of_sum, torch.tensor(gradients.norms()), gradients.norm()])
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_agrees_with_the_covariance_of_a_gpts_gradients(tmp_path: Path) -> None:
@@ -89,7 +125,7 @@ def test_agrees_with_the_covariance_of_a_gpts_gradients(tmp_path: Path) -> None:
         batch = data[torch.randint(400, (8,), generator=generator)]
         model.zero_grad(set_to_none=True)
         parts = torch.split(batch, 2)
-        _, norms = module._accumulate_gradients(parts, list(model.parameters()))
-        module.last_row = {"grad_norm": float(torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None]))}
-        module._measure_noise(parts, norms)
+        _, micro = module._accumulate_gradients(parts, list(model.parameters()))
+        module.last_row = {"grad_norm": float(micro.norm())}
+        module._measure_noise(parts, micro.norms())
     assert module.last_row["noise_scale_tokens"] == pytest.approx(truth_tokens, rel=0.1)

@@ -1,12 +1,18 @@
 """The benchmark of training: its parts run at a tiny size, say what they skip, and the GPU's table is whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks import train
 from benchmarks.peers import gpu_table, training_steps
 from benchmarks.peers.training_steps import Shape
+from components.training.lit_model import next_token_loss
+from components.transformer import kernels
+from components.transformer.model import GPT
 
 TINY = Shape("tiny", num_layers=1, d_model=8, num_heads=2, vocab_size=32, context_length=8, batch_sequences=2)
 
@@ -51,6 +57,30 @@ def test_the_table_of_a_gpu_is_made_by_the_same_code_on_a_cpu(tmp_path: Path) ->
     assert text.count(gpu_table.HEADING) == 1
     assert text.endswith("## Another\n\nkept\n")
     assert "Commit abc; a processor" in text
+
+
+def loss_and_gradients(loss: Callable[[GPT, torch.Tensor], torch.Tensor], model: GPT, tokens: torch.Tensor) -> list[torch.Tensor]:
+    value = loss(model, tokens)
+    return [value.detach(), *torch.autograd.grad(value, list(model.parameters()))]
+
+
+def test_the_form_of_a_gpu_is_one_graph_and_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced forwards and backwards with not one break, as ``--device cuda`` compiles it; only the compiler behind is left out."""
+    torch.manual_seed(0)
+    model, tokens = GPT(TINY.config()), TINY.tokens()
+    expected = loss_and_gradients(next_token_loss, model, tokens)
+    monkeypatch.setattr(kernels, "are_for", lambda _: False)
+    compiled = torch.compile(next_token_loss, dynamic=False, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(loss_and_gradients(compiled, model, tokens), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", gpu_table.SIZES)
+def test_the_parts_of_each_size_fit_together_on_a_gpu(size: gpu_table.Size) -> None:
+    """The forward pass with tensors that have a device and a shape and no memory; torch has no autocast for a GPU that is not there."""
+    with FakeTensorMode(), torch.device("cuda"):
+        tokens = torch.zeros(size.shape.batch_sequences, size.shape.context_length + 1, dtype=torch.int64)
+        loss = next_token_loss(GPT(size.shape.config()), tokens)
+    assert (loss.shape, loss.dtype, loss.device.type) == ((), torch.float32, "cuda")
 
 
 def test_share_of_the_peak_follows_the_stated_formula() -> None:

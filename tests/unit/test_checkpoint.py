@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.artifacts import read_json, sha256_file, write_json
+from components.artifacts import read_json, sha256_file, write_json, write_manifest
 from components.errors import InputError
 from components.transformer.checkpoint import load_checkpoint, load_config, save_checkpoint, weights_sha256
 from components.transformer.model import GPT
@@ -75,6 +75,8 @@ def test_a_newer_schema_is_refused(saved: tuple[Path, GPT]) -> None:
         ({"norm_placement": "pre"}, "final_norm.bias is missing"),
         ({"num_heads": 3}, "describes no model"),
         ({"depth": 3}, "describes no model"),
+        ({"num_layers": 10**9}, "14 tensors, but 1000000000 layers are described"),
+        ({"d_model": 2 * 10**8}, r"is of shape \[8\], the described model needs \[200000000\]"),
     ],
 )
 def test_a_checkpoint_of_another_shape_is_refused(saved: tuple[Path, GPT], changes: dict[str, object], message: str) -> None:
@@ -82,6 +84,15 @@ def test_a_checkpoint_of_another_shape_is_refused(saved: tuple[Path, GPT], chang
     with pytest.raises(InputError, match=message) as caught:
         load_checkpoint(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_that_says_nothing_is_refused(saved: tuple[Path, GPT]) -> None:
+    (saved[0] / "manifest.json").write_text("[]")
+    with pytest.raises(InputError, match=r"manifest\.json: describes nothing"):
+        load_checkpoint(saved[0])
+    write_manifest(saved[0], "checkpoint", transformer=CONFIG.model_dump())
+    with pytest.raises(InputError, match="missing or corrupt"):
+        load_checkpoint(saved[0])
 
 
 def test_a_pickle_in_place_of_the_weights_is_refused(saved: tuple[Path, GPT]) -> None:

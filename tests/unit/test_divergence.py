@@ -43,15 +43,14 @@ def test_a_spike_is_judged_only_after_enough_steps() -> None:
 def test_an_overflow_ends_the_run_with_its_step_its_documents_and_the_weights_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original = LitGPT._accumulate_gradients
+    original = LitGPT.manual_backward
 
-    def overflow(self: LitGPT, parts: Any, parameters: Any) -> Any:
-        result = original(self, parts, parameters)
+    def overflow(self: LitGPT, loss: torch.Tensor) -> None:
+        original(self, loss)
         if self.steps_done == 2:
             self.model.token_embedding.weight.grad[0, 0] = torch.inf  # type: ignore[index]
-        return result
 
-    monkeypatch.setattr(LitGPT, "_accumulate_gradients", overflow)
+    monkeypatch.setattr(LitGPT, "manual_backward", overflow)
     tokens = write_tiny_tokens(tmp_path / "tokens")
     metrics = pretrain(tokens, config(), 0, tmp_path / "out", StateFile(tmp_path / "s.state", {}, 5), lambda row: None)
     assert (metrics["diverged"], metrics["diverged_step"], metrics["loss_nats"]) == (True, 3, None)

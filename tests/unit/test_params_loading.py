@@ -64,6 +64,7 @@ def test_a_factor_multiplies_what_the_overrides_before_it_left(path: Path) -> No
     [
         ("d_model: 8", "d_modle: 8", [], "model.d_model is missing.*d_modle is not a known parameter"),
         ("d_model: 8", "d_model: 8.5", [], "model.d_model: .*valid integer.*8.5"),
+        ("learning_rate: 1e-3", "learning_rate: .inf", [], "training.learning_rate: .*finite number, got inf"),
         ("d_model: 8", 'd_model: "8"', [], "model.d_model: .*valid integer"),
         ("training: {", "trainings: {", [], "training is missing; add it"),
         ("model: {", "model {", [], "not valid YAML"),

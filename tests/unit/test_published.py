@@ -205,6 +205,11 @@ def change_config(folder: Path, **changes: object) -> None:
         ({"n_layer": 3}, "blocks.2.attention.projection.bias is missing"),
         ({"n_layer": 1}, "h.1.attn.c_attn.bias is of shape .* the described model has none"),
         ({"n_positions": "16"}, "context_length Input should be a valid integer"),
+        ({"n_layer": 10**9}, "28 tensors, but 1000000000 layers are described"),
+        ({"n_embd": 3 * 10**8}, r"is of shape \[24\], the described model needs \[300000000\]"),
+        ({"n_embd": {}}, "d_model Input should be a valid integer"),
+        ({"model_type": ["gpt2"]}, r"model_type is \['gpt2'\]"),
+        ({"resid_pdrop": None}, "dropout Input should be a valid number"),
     ],
 )
 def test_a_model_that_is_not_ours_is_refused(exported: Path, changes: dict[str, object], message: str) -> None:
@@ -217,6 +222,26 @@ def test_a_model_that_is_not_ours_is_refused(exported: Path, changes: dict[str, 
 def pickled(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
+
+
+def pickled_beside_an_empty_config(folder: Path) -> None:
+    pickled(folder)
+    (folder / "config.json").write_text("{}")
+
+
+def quantised(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: (100 * tensor).to(torch.int8) for name, tensor in tensors.items()}, folder / "model.safetensors")
+
+
+def absurd_header(folder: Path) -> None:
+    header = json.dumps({"transformer.wte.weight": {"dtype": "F32", "shape": [10**12, 10**12], "data_offsets": [0, 4]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"0000")
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").mkdir()
 
 
 def pickled_under_a_false_name(folder: Path) -> None:
@@ -238,6 +263,12 @@ def renamed(folder: Path) -> None:
     ("damage", "message"),
     [
         (pickled, r"pytorch_model.bin: a pickle, which can run any code.*save the weights as safetensors"),
+        (pickled_beside_an_empty_config, r"pytorch_model.bin: a pickle, which can run any code"),
+        (quantised, r"is of type torch.int8; save the weights as float32"),
+        (absurd_header, r"model.safetensors: not safetensors, or damaged \(Error while deserializing header: overflow"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 64), r"header too large"),
+        (a_folder, "model.safetensors: not there"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "config.json: describes no model"),
         (pickled_under_a_false_name, r"model.safetensors: a pickle, which can run any code"),
         (cut, r"model.safetensors: not safetensors, or damaged"),
         (renamed, "final_norm.bias is missing"),

@@ -59,6 +59,9 @@ def test_options_overrides_and_seed_reach_the_stage() -> None:
         (KeyboardInterrupt(), 130, "error: interrupted; nothing half-written is left"),
         (OSError(errno.ENOSPC, "No space left on device", "data/x"), 1, "error: no space left on the device while writing data/x"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "error: no space left on the device while writing an output"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "error: out of memory (CUDA out of memory. Tried"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory:\nyou tried"), 1, "error: out of memory (DefaultCPUAllocator"),
+        (MemoryError(), 1, "error: out of memory (no memory left); lower training.micro_batch_sequences"),
     ],
 )
 def test_what_can_be_expected_is_one_line_and_a_status(
@@ -71,7 +74,7 @@ def test_what_can_be_expected_is_one_line_and_a_status(
     assert written.out == ""
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EACCES, "denied")])
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("a bug"), OSError(errno.EACCES, "denied")])
 def test_what_cannot_be_expected_keeps_its_traceback(error: Exception) -> None:
     with pytest.raises(type(error)):
         execute(raising(error))
